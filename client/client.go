@@ -1,0 +1,86 @@
+// Package client is the untyped connection to Holdfast: names and bytes, over
+// HTTP or in process. Gateways use it; programs use the typed handles of
+// package holdfast, which stand on it.
+//
+// A connection makes every update repeatable by itself: it gives each request
+// that has no idempotency key an identity of its own and repeats it after a
+// lost answer, and the server answers a repeat without doing it twice.
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// Operation says what a request wants. The zero value runs a handler.
+type Operation string
+
+// The operations. Reply.Body is JSON in the shape that the HTTP interface gives
+// for all but Call and Peek, where it is the handler's output.
+const (
+	Call      Operation = ""          // run an update or a read and wait for its outcome
+	Submit    Operation = "submit"    // run an update some time; durable when Invoke returns
+	Peek      Operation = "peek"      // run a read on the last committed state, past every queue
+	Inspect   Operation = "inspect"   // {"kind","key","version","state"}; not_found if it never existed
+	Exists    Operation = "exists"    // true or false
+	Delete    Operation = "delete"    // no body
+	Reminders Operation = "reminders" // {"reminders":[{"name","handler","due","every","cron"}]}
+	List      Operation = "list"      // {"entities":["key",…],"next":"…"}
+	Result    Operation = "result"    // {"id","status","result","error"} of InvocationID; with Wait, when it has ended
+)
+
+// Request is one request. Target, handler and body mean what they mean in the
+// HTTP interface.
+type Request struct {
+	Operation      Operation
+	Namespace      string
+	Kind           string
+	Affinity       string // of the kind, where the caller knows it
+	Key            string
+	Handler        string
+	Body           []byte
+	ContentType    string // empty: application/json
+	IdempotencyKey string
+	Delay          time.Duration // Submit: no earlier than this from now
+	NotBefore      time.Time     // Submit: no earlier than this; zero: at once
+	Deadline       time.Time     // do not begin later; zero: none
+	Header         map[string]string
+	OneWay         bool   // same as Operation Submit
+	InvocationID   string // Result
+	After          string // List: keys after this one
+	Limit          int    // List: at most so many keys
+	Wait           bool   // Result: wait until it has ended
+}
+
+// Reply is the answer to a request that has been done.
+type Reply struct {
+	InvocationID string
+	Body         []byte
+	ContentType  string
+	Version      uint64 // Inspect
+}
+
+// Error is how a request failed: an outcome of the handler or a refusal by the
+// system, with a stable code.
+type Error struct {
+	Code      string
+	Class     uint8 // of an outcome; see holdfast.Class
+	Message   string
+	Detail    []byte
+	Retryable bool // the same request may succeed later
+	Unknown   bool // whether the request was done is not known
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return e.Code
+	}
+	return e.Code + ": " + e.Message
+}
+
+// Conn is a connection. It is safe for concurrent use.
+type Conn interface {
+	// Invoke sends the request and waits for the answer until ctx is done.
+	// An error that came from the server, or from losing it, is an *Error.
+	Invoke(ctx context.Context, r Request) (Reply, error)
+}

@@ -1,0 +1,605 @@
+package msg
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Partition numbers a partition of the deployment, from 0.
+type Partition uint16
+
+// Index numbers the records of one partition densely, from 1. 0 is "before the
+// first". Semantics speak of indexes, never of positions.
+type Index uint64
+
+// Position numbers the records of one log group densely, from 1. Only
+// durability and trimming speak of positions.
+type Position uint64
+
+// FrameNumber numbers the frames of one log group densely, from 1.
+type FrameNumber uint64
+
+// Epoch fences the writers of a log group: a log refuses an append of an
+// epoch older than the newest it has seen.
+type Epoch uint64
+
+// Number numbers the messages of one channel (source partition, destination
+// partition) densely, from 1. 0 is "not numbered": the input came from outside.
+type Number uint64
+
+// Time is nanoseconds since 1970 UTC. 0 is "none".
+type Time int64
+
+// TimeOf converts a wall-clock time.
+func TimeOf(t time.Time) Time { return Time(t.UnixNano()) }
+
+// Std converts to the standard library's time, in UTC.
+func (t Time) Std() time.Time { return time.Unix(0, int64(t)).UTC() }
+
+// Ref names one durable object.
+type Ref struct {
+	Namespace string // reserved; empty
+	Kind      string
+	Key       string
+}
+
+// String gives "kind/key", for logs and errors.
+func (r Ref) String() string { return r.Kind + "/" + r.Key }
+
+// Compare orders refs by namespace, kind and key.
+func (r Ref) Compare(o Ref) int {
+	if c := strings.Compare(r.Namespace, o.Namespace); c != 0 {
+		return c
+	}
+	if c := strings.Compare(r.Kind, o.Kind); c != 0 {
+		return c
+	}
+	return strings.Compare(r.Key, o.Key)
+}
+
+// Payload is a value as bytes. An empty content type means JSON; an empty body
+// means no value. Bodies are immutable once they are in a Payload.
+type Payload struct {
+	ContentType string
+	Body        []byte
+}
+
+// Header is one piece of request metadata. Lists of headers are sorted by name.
+type Header struct{ Name, Value string }
+
+// Class says how transports present an outcome.
+type Class uint8
+
+// The classes. Their numbers are on the wire and never change.
+const (
+	ClassFailed Class = iota
+	ClassInvalidArgument
+	ClassNotFound
+	ClassConflict
+	ClassDenied
+	ClassExhausted
+	ClassUnavailable
+)
+
+// Codes of errors that the system itself makes. A handler's own codes are its
+// application's business.
+const (
+	CodeInvalidArgument   = "invalid_argument"
+	CodeNotFound          = "not_found"
+	CodeConflict          = "conflict"
+	CodePayloadTooLarge   = "payload_too_large"
+	CodeUnprocessable     = "unprocessable"
+	CodeFailed            = "failed"
+	CodePanic             = "panic"
+	CodeQuarantined       = "quarantined"
+	CodeDenied            = "denied"
+	CodeMethodNotAllowed  = "method_not_allowed"
+	CodeCancelled         = "cancelled"
+	CodeResourceExhausted = "resource_exhausted"
+	CodeDeadlineExceeded  = "deadline_exceeded"
+	CodeUnavailable       = "unavailable"
+)
+
+// Error is an error as data: an outcome of a handler, or a refusal or fault of
+// the system. Two errors are the same kind if their codes are equal.
+type Error struct {
+	Code    string
+	Class   Class
+	Message string
+	Detail  []byte
+}
+
+// Errorf makes an Error.
+func Errorf(code string, class Class, format string, args ...any) *Error {
+	return &Error{Code: code, Class: class, Message: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return e.Code
+	}
+	return e.Code + ": " + e.Message
+}
+
+// InvocationID names one invocation. Its first two bytes are the partition
+// that knows about it.
+type InvocationID [16]byte
+
+// NewInvocationID makes an id from a nonce of the process and a counter.
+func NewInvocationID(p Partition, nonce, counter uint64) (id InvocationID) {
+	binary.BigEndian.PutUint16(id[:], uint16(p))
+	binary.BigEndian.PutUint64(id[2:], nonce) // six bytes of it stay
+	binary.BigEndian.PutUint64(id[8:], counter)
+	return id
+}
+
+// IsZero reports whether the id names nothing.
+func (id InvocationID) IsZero() bool { return id == InvocationID{} }
+
+// Partition is where the invocation is known.
+func (id InvocationID) Partition() Partition { return Partition(binary.BigEndian.Uint16(id[:])) }
+
+// String gives 32 hexadecimal digits.
+func (id InvocationID) String() string { return hex.EncodeToString(id[:]) }
+
+// ParseInvocationID is the inverse of String.
+func ParseInvocationID(s string) (id InvocationID, err error) {
+	if len(s) != 2*len(id) {
+		return id, fmt.Errorf("invocation id has %d characters, want %d hexadecimal digits", len(s), 2*len(id))
+	}
+	if _, err = hex.Decode(id[:], []byte(s)); err != nil {
+		return id, fmt.Errorf("invocation id %q is not hexadecimal", s)
+	}
+	return id, nil
+}
+
+// SessionID names a session: a strictly sequential series of requests of one
+// client. Request n says that the answers up to n-1 have been received, so a
+// session costs its partition one remembered answer.
+type SessionID [16]byte
+
+// IsZero reports whether there is no session.
+func (id SessionID) IsZero() bool { return id == SessionID{} }
+
+// Identity makes a request from outside repeatable: a repeat with the same
+// identity is the same request. At most one of the two ways is used; with
+// neither, every repeat is a new request.
+type Identity struct {
+	IdempotencyKey string // scope: target and handler
+	Session        SessionID
+	SessionNumber  uint64 // from 1
+}
+
+// IsZero reports whether the request has no identity.
+func (i Identity) IsZero() bool { return i.IdempotencyKey == "" && i.Session.IsZero() }
+
+// Operation says what a request wants.
+type Operation uint8
+
+// The operations.
+const (
+	OperationCall        Operation = iota // run a handler and wait for its outcome; an update or a read
+	OperationSubmit                       // run an update some time; answered when the request is durable
+	OperationPeek                         // run a read on the last committed state, past every queue
+	OperationInspect                      // committed state of an entity
+	OperationExists                       // whether the entity exists; Reply.Found
+	OperationDelete                       // delete the entity
+	OperationReminders                    // list its reminders; Reply.Reminders
+	OperationList                         // keys of a kind after a key, in order; Reply.Keys
+	OperationResult                       // status of an invocation; with Wait, when it has ended
+	OperationParked                       // list parked instances; Reply.Parked
+	OperationResume                       // take a parked instance up again
+	OperationSkip                         // give up the input that an instance is parked on
+	OperationDeadLetters                  // list dead letters; Reply.DeadLetters
+	OperationRedeliver                    // take a dead letter up again
+	OperationDiscard                      // forget a dead letter
+)
+
+// Request is what a frontend asks of a partition.
+type Request struct {
+	Operation   Operation
+	Target      Ref
+	Handler     string
+	Payload     Payload
+	Headers     []Header
+	Traceparent string
+	Identity    Identity
+	NotBefore   Time // OperationSubmit: not before this time
+	Deadline    Time // do not begin after this time
+	Invocation  InvocationID
+	After       string // OperationList: keys after this one
+	Limit       int    // OperationList: at most so many keys
+	Wait        bool   // OperationResult: answer when it has ended
+}
+
+// Reply answers a request. Which fields are set depends on the operation.
+type Reply struct {
+	Invocation  InvocationID
+	Payload     Payload
+	Err         *Error
+	Found       bool
+	Version     Index // OperationInspect: index of the last change
+	State       *Snapshot
+	Status      Status
+	Keys        []string
+	Reminders   []Reminder
+	Parked      []Parked
+	DeadLetters []DeadLetter
+}
+
+// Status of an invocation.
+type Status uint8
+
+// The statuses of an invocation.
+const (
+	StatusUnknown Status = iota
+	StatusPending
+	StatusCompleted
+	StatusFailed
+)
+
+func (s Status) String() string {
+	return [...]string{"unknown", "pending", "completed", "failed"}[s]
+}
+
+// Parked describes an instance that has stopped taking inputs.
+type Parked struct {
+	Target  Ref
+	Reason  string
+	Since   Time
+	Waiting int // inputs in its queue
+}
+
+// DeadLetter is a message that was given up.
+type DeadLetter struct {
+	ID      InvocationID
+	Message Message
+	Reason  string
+	Time    Time
+}
+
+// MessageKind says what a message is. The numbers are on the wire.
+type MessageKind uint8
+
+// The message kinds. Those from lock request on are reserved for the rest of
+// the programming model.
+const (
+	MessageCall MessageKind = iota + 1
+	MessageSend
+	MessageTailCall
+	MessageReply
+	MessageCancel
+	MessageLockRequest
+	MessageLockGrant
+	MessageLockRelease
+	MessageEventPrepare
+	MessageEventCommit
+	MessageEventAbort
+	MessageEventAck
+	MessageActivityTask
+	MessageActivityOutcome
+	MessageSignal
+	MessageTimer
+)
+
+// MessageID is the identity of a message between partitions: the channel it
+// travels on and its number there. Number 0 names no message.
+type MessageID struct {
+	Source      Partition
+	Destination Partition
+	Number      Number
+}
+
+// ReplyTo is the obligation to answer: the origin partition keeps who waits
+// for the invocation. The zero invocation means that nobody does.
+type ReplyTo struct {
+	Origin     Partition
+	Invocation InvocationID
+}
+
+// Message is an input of an instance, wherever it comes from: another
+// partition (ID.Number > 0), outside, or a timer.
+type Message struct {
+	ID          MessageID
+	Kind        MessageKind
+	Sender      Ref // the instance it came from; zero if from outside
+	Target      Ref
+	Handler     string
+	Payload     Payload
+	Headers     []Header
+	Traceparent string
+	Deadline    Time
+	NotBefore   Time
+	ReplyTo     ReplyTo
+	Err         *Error // MessageReply: the outcome, if it is an error
+	Identity    Identity
+	Invocation  InvocationID
+	Reminder    string // MessageTimer: name of the reminder that fired
+}
+
+// Reminder is a named timer of an instance that sends it a message.
+type Reminder struct {
+	Name     string
+	Handler  string
+	Payload  Payload
+	Due      Time     // next firing
+	Schedule Schedule // how it repeats; zero: once
+}
+
+// Schedule says how a reminder repeats. At most one field is set.
+type Schedule struct {
+	Every time.Duration // at Due + n·Every
+	Cron  string        // five fields, UTC
+}
+
+// RecordKind says why a record was written. The numbers are on the wire.
+type RecordKind uint8
+
+// The record kinds.
+const (
+	RecordStep       RecordKind = iota + 1 // an input was consumed
+	RecordAccept                           // an input that has to wait became durable here
+	RecordAck                              // messages left the outbox
+	RecordAttempt                          // an input is about to run again
+	RecordEpoch                            // a new owner has begun
+	RecordKinds                            // the kind table
+	RecordCheckpoint                       // a checkpoint became current
+	RecordUpgrade                          // the format or hash version changed
+)
+
+// Record is what one step decided. Durable state is the fold of records.
+// Every field may be empty; the kind is for people, the fold looks at fields.
+type Record struct {
+	Kind        RecordKind
+	Partition   Partition
+	Index       Index
+	Time        Time
+	Instance    Ref            // whose inputs, changes and reminders these are
+	Consumed    []MessageID    // numbered messages that are done or taken over
+	Accepted    []*Message     // messages that enter the inbox; their id there is this record's index plus their place
+	Finished    []Index        // inbox messages that are done
+	Changes     []Change       // to the instance
+	Outbox      []*Message     // messages that leave, numbered
+	Acked       []MessageID    // messages that left the outbox because the receiver has them
+	Remind      []Reminder     // reminders set
+	Forget      []string       // reminders cleared
+	Answers     []Answer       // what callers were told, where it is remembered
+	DeadLetters []DeadLetter   // messages given up
+	Discarded   []InvocationID // dead letters forgotten
+	Attempts    []AttemptCount // attempts of inputs that will run again
+	Parked      *Parked        // the instance was parked
+	Unparked    bool           // the instance was taken up again
+	Kinds       []KindRule     // the kind table
+	Epoch       Epoch
+	CodeVersion string
+}
+
+// AttemptCount remembers how often an input has begun to run. Count 0 forgets.
+type AttemptCount struct {
+	Input Fingerprint
+	Count uint32
+}
+
+// Fingerprint identifies an input across restarts: 16 bytes of a SHA-256.
+type Fingerprint [16]byte
+
+// Answer is an entry in a table of answers: what was said, or that nothing has
+// been said yet, for a request that can be repeated or asked about.
+type Answer struct {
+	Invocation InvocationID
+	Status     Status
+	Payload    Payload
+	Err        *Error
+
+	// How the request can be found again; any may be zero.
+	Session       SessionID
+	SessionNumber uint64
+	Idempotency   Fingerprint // of target, handler and Idempotency-Key
+	Body          Fingerprint // of the body that came with it
+	Submitted     bool        // OperationResult may ask about it
+}
+
+// ChangeKind says what a change does. The numbers are on the wire.
+type ChangeKind uint8
+
+// The change kinds.
+const (
+	ChangeRoot   ChangeKind = iota + 1 // Value is the new root
+	ChangePatch                        // replace Remove bytes at Offset of the root of Base by Value
+	ChangePut                          // entry Key of map Field is Value
+	ChangeRemove                       // entry Key of map Field is gone
+	ChangeClear                        // map or list Field is empty
+	ChangeAppend                       // Value is appended to list Field
+	ChangeDelete                       // state, sub-state and reminders are gone
+)
+
+// Change is one change of an instance's state.
+type Change struct {
+	Kind         ChangeKind
+	Field        string
+	Key          string
+	Value        []byte
+	ContentType  string // ChangeRoot
+	StateVersion uint32 // ChangeRoot and ChangePatch: version of the state's type
+	Base         Index  // ChangePatch: index of the change that made the root it patches
+	Offset       uint32
+	Remove       uint32
+}
+
+// KindRule is a kind's entry in the kind table: what may not change while
+// there is data.
+type KindRule struct {
+	Kind      string
+	Affinity  string // empty: placed by kind and key
+	HashKind  uint32 // version of the placement hash
+	Partition uint32 // number of partitions
+}
+
+// Mode says what a handler may do.
+type Mode uint8
+
+// The modes.
+const (
+	ModeUpdate Mode = iota + 1
+	ModeRead
+)
+
+// Kind describes a kind of entity that a program serves.
+type Kind struct {
+	Name          string
+	Affinity      string
+	Doc           string
+	StateVersion  uint32
+	StateBytesMax int           // of the root; 0 is the default
+	IdleTTL       time.Duration // 0: for ever
+	Strict        bool          // only handlers with Creates create
+	Handlers      []Handler     // sorted by name
+}
+
+// Handler describes one handler of a kind.
+type Handler struct {
+	Name    string
+	Aliases []string
+	Mode    Mode
+	Creates bool
+	Doc     string
+	Input   []byte // JSON schema; nil: no input
+	Output  []byte // JSON schema; nil: no output
+}
+
+// Snapshot is the state of an instance at one index, safe to use while the
+// instance changes. Nothing in it may be written to.
+type Snapshot struct {
+	Exists       bool
+	Version      Index
+	StateVersion uint32
+	Root         Payload
+	Fields       Fields // maps and lists; nil: none
+}
+
+// Fields gives access to the maps and lists of a snapshot. It is safe for use
+// by one goroutine, concurrently with changes of the instance.
+type Fields interface {
+	Names() []string                                          // sorted; every map and list that is not empty
+	IsList(field string) bool                                 // whether the field is a list
+	Entry(field, key string) ([]byte, bool)                   // one entry of a map
+	Entries(field string, yield func(string, []byte) bool)    // a map in key order
+	Items(field string, yield func(index int, v []byte) bool) // a list in order
+	Len(field string) int                                     // entries or items
+}
+
+// Turn asks a program to run one handler on one input.
+type Turn struct {
+	Run     uint64 // identifies this attempt to its partition, until the process ends
+	Mode    Mode
+	Message *Message
+	State   Snapshot
+	Now     Time
+	Attempt uint32 // from 1
+}
+
+// Outgoing is a message as a program hands it over.
+type Outgoing struct {
+	Target    Ref
+	Affinity  string // of the target's kind; empty: placed by kind and key
+	Handler   string
+	Payload   Payload
+	Headers   []Header
+	NotBefore Time
+	Deadline  Time
+	Identity  Identity
+}
+
+// Outcome is what a run of a handler came to.
+type Outcome struct {
+	Run      uint64
+	Output   Payload
+	Err      *Error     // the handler's error; nothing else is kept unless Keep
+	Keep     bool       // changes and messages are kept although Err is set
+	Panicked bool       // Err describes a panic
+	Fault    string     // not empty: the attempt consumed nothing, for this reason
+	Root     *Payload   // the state after the turn; nil: no state was made
+	Version  uint32     // version of the state's type
+	Changes  []Change   // of maps and lists, in order
+	Delete   bool       // the instance is deleted when the turn commits
+	Sends    []Outgoing // in order
+	Tail     *Outgoing  // the reply obligation goes to this message
+	Remind   []Reminder
+	Forget   []string
+}
+
+// Waiter is told the answer to a request. Engine and loops only pass it on.
+type Waiter interface{ Answer(Reply) }
+
+// CommandKind says what a command is.
+type CommandKind uint8
+
+// The command kinds.
+const (
+	CommandRequest CommandKind = iota // Request, Waiter
+	CommandDeliver                    // Message, from another partition or this one
+	CommandAck                        // Ack
+	CommandOutcome                    // Outcome
+	CommandAbandon                    // Run: the attempt is given up
+	CommandTick                       // time has passed
+	CommandLeave                      // Waiter no longer waits
+	CommandCount                      // number of kinds
+)
+
+// Command is an input of a partition. Everything non-deterministic (time,
+// random ids) enters with it.
+type Command struct {
+	Kind    CommandKind
+	Now     Time
+	Request *Request
+	Waiter  Waiter
+	Message *Message
+	Ack     MessageID
+	Outcome *Outcome
+	Run     uint64
+}
+
+// EffectKind says what an effect is.
+type EffectKind uint8
+
+// The effect kinds.
+const (
+	EffectRun     EffectKind = iota // Turn; after append
+	EffectDeliver                   // Message to Message.ID.Destination; after append
+	EffectAck                       // Ack to Ack.Source; after append
+	EffectReply                     // Reply to Waiter; when the partition is durable at Index
+)
+
+// Effect is something that a step asks the world to do, once its record is
+// appended, or durable.
+type Effect struct {
+	Kind    EffectKind
+	Index   Index // EffectReply: the newest index that the answer has seen
+	Turn    *Turn
+	Message *Message
+	Ack     MessageID
+	Reply   Reply
+	Waiter  Waiter
+}
+
+// PartitionOf places a key: entities of one affinity with the same key share a
+// partition, others are placed by kind and key. The hash is FNV-1a, version 1
+// of the placement rule (KindRule.HashKind).
+func PartitionOf(r Ref, affinity string, partitions int) Partition {
+	const offset, prime = 14695981039346656037, 1099511628211
+	space := affinity
+	if space == "" {
+		space = r.Kind
+	}
+	h := uint64(offset)
+	for _, part := range [...]string{r.Namespace, space, r.Key} {
+		for i := range len(part) {
+			h = (h ^ uint64(part[i])) * prime
+		}
+		h = (h ^ 0xff) * prime // 0xff is in no UTF-8 text: the parts stay apart
+	}
+	return Partition((h ^ h>>32) % uint64(partitions))
+}

@@ -1,0 +1,38 @@
+// Package program is the seam between the engine and user code.
+//
+// The Go SDK implements Program; so does every frontend behind which an
+// application in another process stands.
+//
+// Invariants:
+//
+//  1. A program sees snapshots and returns data. It has no other way into the
+//     engine, so an attempt that is given up leaves nothing behind.
+//  2. Turn may be called from any goroutine, for many entities at once, and
+//     never twice at once for updates of one entity.
+//
+// The package does not run anything: see package executor.
+package program
+
+import (
+	"context"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// Program is what serves kinds.
+type Program interface {
+	// Describe says what is served. It does not change while the program runs.
+	Describe() Description
+
+	// Turn runs one handler on one input and returns what it came to. It never
+	// panics on account of user code: a panic becomes an Outcome with Panicked.
+	// Cancelling ctx says that nobody needs the outcome any more.
+	Turn(ctx context.Context, t *msg.Turn) *msg.Outcome
+}
+
+// Description says what a program serves.
+type Description struct {
+	App         string
+	CodeVersion string
+	Kinds       []msg.Kind // sorted by name
+}
