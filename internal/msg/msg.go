@@ -359,7 +359,7 @@ type Record struct {
 	Time        Time
 	Instance    Ref            // whose inputs, changes and reminders these are
 	Consumed    []MessageID    // numbered messages that are done or taken over
-	Accepted    []*Message     // messages that enter the inbox; their id there is this record's index plus their place
+	Accepted    *Message       // a message that enters the inbox of its target; its id there is this record's index
 	Finished    []Index        // inbox messages that are done
 	Changes     []Change       // to the instance
 	Outbox      []*Message     // messages that leave, numbered
@@ -370,8 +370,7 @@ type Record struct {
 	DeadLetters []DeadLetter   // messages given up
 	Discarded   []InvocationID // dead letters forgotten
 	Attempts    []AttemptCount // attempts of inputs that will run again
-	Parked      *Parked        // the instance was parked
-	Unparked    bool           // the instance was taken up again
+	Pruned      Index          // answers that have ended and were put at or before this index are forgotten
 	Kinds       []KindRule     // the kind table
 	Epoch       Epoch
 	CodeVersion string
