@@ -497,7 +497,8 @@ type Turn struct {
 	Message *Message
 	State   Snapshot
 	Now     Time
-	Attempt uint32 // from 1
+	Attempt uint32      // from 1
+	Input   Fingerprint // recognises the input if the process dies of it
 }
 
 // Outgoing is a message as a program hands it over.

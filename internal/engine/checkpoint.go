@@ -1,0 +1,545 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/holdfast-io/holdfast/internal/invariant"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// checkpoint is one being taken: where the walk over the partition is. Slices
+// are taken between steps, so a checkpoint is no picture of one moment. It
+// becomes one by the records after its start: each instance carries the index
+// up to which it has seen them, and everything else is absolute.
+type checkpoint struct {
+	start   msg.Index
+	stage   int
+	box     int          // outbox that is being written
+	number  msg.Number   // the last that was written of it
+	limits  []msg.Number // by outbox: numbers given out at the start
+	last    msg.Ref      // the last instance that was written
+	partial *partial     // nil: no instance is half written
+	stages  []func([]byte, int) ([]byte, bool)
+}
+
+// partial is an instance whose maps and lists are being written.
+type partial struct {
+	view  *view
+	field int
+	key   string // the last that was written of a map
+	begun bool
+	item  int // the next of a list
+}
+
+// Numbers of the fields of a slice, which is a message of repeated fields.
+const (
+	sliceHeader msg.FieldNumber = iota + 1
+	sliceConsumed
+	sliceOutbox
+	sliceMessage
+	sliceRule
+	sliceAttempt
+	sliceDeadLetter
+	sliceAnswer
+	sliceInstance
+	sliceEntry
+	sliceItem
+)
+
+// BeginCheckpoint begins a checkpoint that holds everything up to the index it
+// returns. One that was being taken is dropped.
+func (p *Partition) BeginCheckpoint() msg.Index {
+	c := &checkpoint{start: p.index}
+	for i := range p.outboxes {
+		c.limits = append(c.limits, p.outboxes[i].next)
+	}
+	c.stages = []func([]byte, int) ([]byte, bool){
+		p.saveHead, p.saveOutboxes,
+		func(b []byte, budget int) ([]byte, bool) { return p.saveAnswers(&p.answers.ended, b, budget) },
+		func(b []byte, budget int) ([]byte, bool) { return p.saveAnswers(&p.answers.pending, b, budget) },
+		p.saveInstances,
+	}
+	p.answers.ended.begin()
+	p.answers.pending.begin()
+	p.checkpoint = c
+	return c.start
+}
+
+// Slice appends about budget bytes of the checkpoint to b and says whether
+// that was the last. No slice has seen a record above Index.
+func (p *Partition) Slice(b []byte, budget int) ([]byte, bool) {
+	c := p.checkpoint
+	invariant.Check(c != nil, "slice of a checkpoint that was not begun")
+	limit := len(b) + budget
+	for c.stage < len(c.stages) {
+		var done bool
+		if b, done = c.stages[c.stage](b, limit); !done {
+			return b, false
+		}
+		c.stage++
+	}
+	p.checkpoint = nil
+	return b, true
+}
+
+func (p *Partition) saveHead(b []byte, _ int) ([]byte, bool) {
+	b, mark := msg.OpenMessage(b, sliceHeader, 32)
+	b = msg.AppendUvarintField(b, 1, uint64(p.config.Partition))
+	b = msg.AppendUvarintField(b, 2, uint64(p.index))
+	b = msg.AppendTimeField(b, 3, p.time)
+	b = msg.AppendUvarintField(b, 4, uint64(p.epoch))
+	b = msg.AppendUvarintField(b, 5, uint64(p.config.Partitions))
+	b = msg.CloseMessage(b, mark)
+	for source := range p.consumed {
+		b = p.saveConsumed(b, source)
+	}
+	for destination := range p.outboxes {
+		if box := &p.outboxes[destination]; box.next > 0 {
+			b, mark = msg.OpenMessage(b, sliceOutbox, 16)
+			b = msg.AppendUvarintField(b, 1, uint64(destination))
+			b = msg.AppendUvarintField(b, 2, uint64(box.base))
+			b = msg.AppendUvarintField(b, 3, uint64(box.next))
+			b = msg.CloseMessage(b, mark)
+		}
+	}
+	p.rules.Scan(func(_ string, r msg.KindRule) bool {
+		b = msg.AppendKindRuleField(b, sliceRule, &r)
+		return true
+	})
+	p.attempts.Scan(func(f string, count uint32) bool {
+		b, mark = msg.OpenMessage(b, sliceAttempt, 24)
+		b = msg.AppendBytesField(b, 1, []byte(f))
+		b = msg.AppendUvarintField(b, 2, uint64(count))
+		b = msg.CloseMessage(b, mark)
+		return true
+	})
+	p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
+		b = msg.AppendDeadLetterField(b, sliceDeadLetter, d)
+		return true
+	})
+	return b, true
+}
+
+func (p *Partition) saveConsumed(b []byte, source int) []byte {
+	c := &p.consumed[source]
+	if c.high == 0 {
+		return b
+	}
+	b, mark := msg.OpenMessage(b, sliceConsumed, 32)
+	b = msg.AppendUvarintField(b, 1, uint64(source))
+	b = msg.AppendUvarintField(b, 2, uint64(c.low))
+	var above []msg.Number
+	for n := c.low + 1; n <= c.high; n++ {
+		if c.has(n) {
+			above = append(above, n)
+		}
+	}
+	b = msg.AppendPackedField(b, 3, above)
+	return msg.CloseMessage(b, mark)
+}
+
+func (p *Partition) saveOutboxes(b []byte, limit int) ([]byte, bool) {
+	c := p.checkpoint
+	for ; c.box < len(p.outboxes); c.box, c.number = c.box+1, 0 {
+		box := &p.outboxes[c.box]
+		for n := max(c.number, box.base) + 1; n <= c.limits[c.box]; n++ {
+			if len(b) >= limit {
+				return b, false
+			}
+			if m := *box.messages.at(int(n - box.base - 1)); m != nil {
+				b = msg.AppendMessageField(b, sliceMessage, m)
+			}
+			c.number = n
+		}
+	}
+	return b, true
+}
+
+// saveAnswers writes the entries of before the start; later ones are in
+// records that will be replayed.
+func (p *Partition) saveAnswers(list *answerList, b []byte, limit int) ([]byte, bool) {
+	for len(b) < limit {
+		a := list.advance()
+		if a == nil || a.index > p.checkpoint.start {
+			list.cursor = nil
+			return b, true
+		}
+		var mark msg.Mark
+		b, mark = msg.OpenMessage(b, sliceAnswer, 128)
+		b = msg.AppendAnswerField(b, 1, &a.Answer)
+		b = msg.AppendUvarintField(b, 2, uint64(a.index))
+		b = msg.AppendTimeField(b, 3, a.time)
+		b = msg.CloseMessage(b, mark)
+	}
+	return b, false
+}
+
+func (p *Partition) saveInstances(b []byte, limit int) ([]byte, bool) {
+	c := p.checkpoint
+	if c.partial != nil {
+		var done bool
+		if b, done = c.partial.save(b, limit); !done {
+			return b, false
+		}
+		c.partial = nil
+	}
+	var forgotten []*instance
+	done := true
+	p.order.Ascend(&instance{ref: c.last}, func(i *instance) bool {
+		switch {
+		case i.ref == c.last && c.last.Kind != "", i.index == 0:
+			return true
+		case len(b) >= limit:
+			done = false
+			return false
+		case p.forgettable(i):
+			forgotten = append(forgotten, i)
+			return true
+		}
+		c.last = i.ref
+		b = saveInstance(b, i)
+		if len(i.fields) > 0 {
+			i.snapshot()
+			c.partial = &partial{view: i.view}
+			b, done = c.partial.save(b, limit)
+			if done {
+				c.partial = nil
+			}
+		}
+		return done
+	})
+	for _, i := range forgotten {
+		p.drop(i)
+	}
+	return b, done
+}
+
+// forgettable says that an instance is a tombstone that nobody needs: the
+// record that deleted it will not be replayed onto this checkpoint.
+func (p *Partition) forgettable(i *instance) bool {
+	return !i.exists && i.index <= p.checkpoint.start && i.live == nil && len(i.fields) == 0 &&
+		(i.owned == nil || len(i.owned.inbox) == 0 && len(i.owned.reminders) == 0 && i.owned.ttl == nil)
+}
+
+func saveInstance(b []byte, i *instance) []byte {
+	b, mark := msg.OpenMessage(b, sliceInstance, 64+len(i.ref.Key)+len(i.root.Body))
+	b = msg.AppendRefField(b, 1, &i.ref)
+	b = msg.AppendUvarintField(b, 2, uint64(i.index))
+	b = msg.AppendUvarintField(b, 3, uint64(i.version))
+	b = msg.AppendTimeField(b, 4, i.touched)
+	b = msg.AppendBoolField(b, 5, i.exists)
+	b = msg.AppendUvarintField(b, 6, uint64(i.stateVersion))
+	b = msg.AppendPayloadField(b, 7, &i.root)
+	b = msg.AppendUvarintField(b, 8, uint64(i.rootIndex))
+	if i.owned != nil {
+		for _, r := range i.owned.reminders {
+			b = msg.AppendReminderField(b, 9, &r.Reminder)
+		}
+		for _, a := range i.owned.inbox {
+			var inner msg.Mark
+			b, inner = msg.OpenMessage(b, 10, 64+len(a.message.Payload.Body))
+			b = msg.AppendUvarintField(b, 1, uint64(a.id))
+			b = msg.AppendMessageField(b, 2, a.message)
+			b = msg.CloseMessage(b, inner)
+		}
+	}
+	return msg.CloseMessage(b, mark)
+}
+
+// save writes the maps and lists of an instance as they were when it was
+// written, however long that takes.
+func (s *partial) save(b []byte, limit int) ([]byte, bool) {
+	for ; s.field < len(s.view.fields); s.field, s.key, s.begun, s.item = s.field+1, "", false, 0 {
+		f := s.view.fields[s.field]
+		if f.list {
+			for ; s.item < len(f.items); s.item++ {
+				if len(b) >= limit {
+					return b, false
+				}
+				b = saveEntry(b, sliceItem, f.name, "", f.items[s.item])
+			}
+			continue
+		}
+		full := false
+		f.entries.Ascend(s.key, func(key string, value []byte) bool {
+			if s.begun && key == s.key {
+				return true
+			}
+			if full = len(b) >= limit; full {
+				return false
+			}
+			b = saveEntry(b, sliceEntry, f.name, key, value)
+			s.key, s.begun = key, true
+			return true
+		})
+		if full {
+			return b, false
+		}
+	}
+	return b, true
+}
+
+func saveEntry(b []byte, kind msg.FieldNumber, field, key string, value []byte) []byte {
+	b, mark := msg.OpenMessage(b, kind, 16+len(field)+len(key)+len(value))
+	b = msg.AppendStringField(b, 1, field)
+	b = msg.AppendStringField(b, 2, key)
+	b = msg.AppendBytesField(b, 3, value)
+	return msg.CloseMessage(b, mark)
+}
+
+// Load takes a slice of a checkpoint, in the order in which they were taken,
+// into an empty partition.
+func (p *Partition) Load(slice []byte) error {
+	d := msg.NewDecoder("slice", slice)
+	for d.Next() {
+		switch d.Field() {
+		case sliceHeader:
+			p.loadHeader(&d)
+		case sliceConsumed:
+			p.loadConsumed(&d)
+		case sliceOutbox:
+			p.loadOutbox(&d)
+		case sliceMessage:
+			p.loadMessage(&d)
+		case sliceRule:
+			rule := d.KindRule()
+			p.rules.Set(rule.Kind, rule)
+		case sliceAttempt:
+			p.loadAttempt(&d)
+		case sliceDeadLetter:
+			letter := d.DeadLetter()
+			p.deadLetters.Set(string(letter.ID[:]), &letter)
+		case sliceAnswer:
+			p.loadAnswer(&d)
+		case sliceInstance:
+			p.loading = p.loadInstance(&d)
+		case sliceEntry, sliceItem:
+			p.loadEntry(&d, d.Field())
+		default:
+			d.Unknown()
+		}
+	}
+	if err := d.Err(); err != nil {
+		return fmt.Errorf("partition %d: checkpoint: %w", p.config.Partition, err)
+	}
+	return nil
+}
+
+func (p *Partition) loadHeader(outer *msg.Decoder) {
+	d := outer.Sub("header")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			if n := d.Uint16(); n != uint16(p.config.Partition) {
+				d.Fail(fmt.Errorf("it is of partition %d", n))
+			}
+		case 2:
+			p.index = msg.Index(d.Uvarint())
+		case 3:
+			p.time = d.Time()
+		case 4:
+			p.epoch = msg.Epoch(d.Uvarint())
+		case 5:
+			if n := d.Uvarint(); n != uint64(p.config.Partitions) {
+				d.Fail(fmt.Errorf("it was taken with %d partitions, this program has %d", n, p.config.Partitions))
+			}
+		default:
+			d.Unknown()
+		}
+	}
+	outer.Fail(d.Err())
+}
+
+// channelOf is the number of another partition, checked.
+func (p *Partition) channelOf(d *msg.Decoder) int {
+	n := int(d.Uint16())
+	if n >= p.config.Partitions {
+		d.Fail(fmt.Errorf("there is no partition %d", n))
+		return 0
+	}
+	return n
+}
+
+func (p *Partition) loadConsumed(outer *msg.Decoder) {
+	var loaded consumed
+	source := 0
+	d := outer.Sub("consumed")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			source = p.channelOf(&d)
+		case 2:
+			loaded.low = msg.Number(d.Uvarint())
+			loaded.high = loaded.low
+		case 3:
+			for _, n := range msg.DecodePacked(&d, []msg.Number(nil)) {
+				if !loaded.inWindow(n) {
+					d.Fail(fmt.Errorf("number %d is outside the window above %d", n, loaded.low))
+					break
+				}
+				loaded.add(n)
+			}
+		default:
+			d.Unknown()
+		}
+	}
+	p.consumed[source] = loaded
+	outer.Fail(d.Err())
+}
+
+func (p *Partition) loadOutbox(outer *msg.Decoder) {
+	var loaded outbox
+	destination := 0
+	d := outer.Sub("outbox")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			destination = p.channelOf(&d)
+		case 2:
+			loaded.base = msg.Number(d.Uvarint())
+			loaded.delivered = loaded.base
+		case 3:
+			loaded.next = msg.Number(d.Uvarint())
+		default:
+			d.Unknown()
+		}
+	}
+	p.outboxes[destination] = loaded
+	outer.Fail(d.Err())
+}
+
+func (p *Partition) loadMessage(d *msg.Decoder) {
+	m := d.Message()
+	if d.Err() != nil {
+		return
+	}
+	if int(m.ID.Destination) >= p.config.Partitions || m.ID.Source != p.config.Partition {
+		d.Fail(fmt.Errorf("message from %d to %d", m.ID.Source, m.ID.Destination))
+		return
+	}
+	box := &p.outboxes[m.ID.Destination]
+	p.outboxBytes -= box.bytes
+	box.put(m)
+	p.outboxBytes += box.bytes
+}
+
+func (p *Partition) loadAttempt(outer *msg.Decoder) {
+	var f string
+	d := outer.Sub("attempt")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			f = string(d.View())
+		case 2:
+			p.attempts.Set(f, d.Uint32())
+		default:
+			d.Unknown()
+		}
+	}
+	outer.Fail(d.Err())
+}
+
+func (p *Partition) loadAnswer(outer *msg.Decoder) {
+	var a msg.Answer
+	var index msg.Index
+	var at msg.Time
+	d := outer.Sub("answer entry")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			a = d.Answer()
+		case 2:
+			index = msg.Index(d.Uvarint())
+		case 3:
+			at = d.Time()
+		default:
+			d.Unknown()
+		}
+	}
+	p.answers.put(a, index, at)
+	outer.Fail(d.Err())
+}
+
+func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
+	i := &instance{}
+	d := outer.Sub("instance")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			i.ref = d.Ref()
+		case 2:
+			i.index = msg.Index(d.Uvarint())
+		case 3:
+			i.version = msg.Index(d.Uvarint())
+		case 4:
+			i.touched = d.Time()
+		case 5:
+			i.exists = d.Bool()
+		case 6:
+			i.stateVersion = d.Uint32()
+		case 7:
+			i.root = d.Payload()
+		case 8:
+			i.rootIndex = msg.Index(d.Uvarint())
+		case 9:
+			i.own().remind(d.Reminder())
+		case 10:
+			loadAccepted(&d, i.own())
+		default:
+			d.Unknown()
+		}
+	}
+	outer.Fail(d.Err())
+	i.kind = p.kinds[i.ref.Kind]
+	p.instances[i.ref] = i
+	p.order.Load(i)
+	if i.exists {
+		p.stats.Entities++
+	}
+	return i
+}
+
+func loadAccepted(outer *msg.Decoder, o *owned) {
+	var id msg.Index
+	d := outer.Sub("accepted message")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			id = msg.Index(d.Uvarint())
+		case 2:
+			o.accept(id, d.Message())
+		default:
+			d.Unknown()
+		}
+	}
+	outer.Fail(d.Err())
+}
+
+func (p *Partition) loadEntry(outer *msg.Decoder, kind msg.FieldNumber) {
+	var field, key string
+	var value []byte
+	d := outer.Sub("entry")
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			field = d.Text()
+		case 2:
+			key = d.Text()
+		case 3:
+			value = d.Bytes()
+		default:
+			d.Unknown()
+		}
+	}
+	outer.Fail(d.Err())
+	if p.loading == nil {
+		outer.Fail(fmt.Errorf("entry of field %s before any instance", field))
+		return
+	}
+	if kind == sliceItem {
+		f := p.loading.listField(field)
+		f.items = append(f.items, value)
+		return
+	}
+	p.loading.mapField(field).entries.Set(key, value)
+}

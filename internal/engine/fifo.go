@@ -1,0 +1,41 @@
+package engine
+
+// fifo is a queue whose front can also be put back.
+type fifo[T any] struct {
+	items []T
+	head  int
+}
+
+func (q *fifo[T]) len() int { return len(q.items) - q.head }
+
+func (q *fifo[T]) at(i int) *T { return &q.items[q.head+i] }
+
+func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
+
+// pushFront puts v before everything else.
+func (q *fifo[T]) pushFront(v T) {
+	if q.head == 0 {
+		q.items = append(q.items, v)
+		copy(q.items[1:], q.items)
+		q.items[0] = v
+		return
+	}
+	q.head--
+	q.items[q.head] = v
+}
+
+func (q *fifo[T]) pop() T {
+	var zero T
+	v := q.items[q.head]
+	q.items[q.head] = zero
+	q.head++
+	switch {
+	case q.head == len(q.items):
+		q.items, q.head = q.items[:0], 0
+	case q.head >= 64 && q.head*2 >= len(q.items):
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	return v
+}

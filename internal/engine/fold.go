@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/holdfast-io/holdfast/internal/invariant"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// Apply folds a record that was read back. It is called between Load and
+// Recover, with records in order, from the one after the checkpoint's start on.
+func (p *Partition) Apply(r *msg.Record) error {
+	if r.Partition != p.config.Partition {
+		return fmt.Errorf("record of partition %d applied to %d", r.Partition, p.config.Partition)
+	}
+	if r.Index != p.index+1 {
+		return fmt.Errorf("partition %d: record %d follows %d", r.Partition, r.Index, p.index)
+	}
+	if err := p.check(r); err != nil {
+		return fmt.Errorf("partition %d record %d: %w", r.Partition, r.Index, err)
+	}
+	p.fold(r)
+	return nil
+}
+
+// check refuses a record that names what cannot be: fold relies on it.
+func (p *Partition) check(r *msg.Record) error {
+	for _, id := range r.Consumed {
+		if int(id.Source) >= p.config.Partitions || id.Destination != p.config.Partition {
+			return fmt.Errorf("consumes a message from %d to %d", id.Source, id.Destination)
+		}
+	}
+	for _, m := range r.Outbox {
+		if int(m.ID.Destination) >= p.config.Partitions || m.ID.Source != p.config.Partition || m.ID.Number == 0 {
+			return fmt.Errorf("sends a message from %d to %d", m.ID.Source, m.ID.Destination)
+		}
+	}
+	for _, id := range r.Acked {
+		if int(id.Destination) >= p.config.Partitions {
+			return fmt.Errorf("acknowledges a message to %d", id.Destination)
+		}
+	}
+	for n := range r.Changes {
+		if kind := r.Changes[n].Kind; kind < msg.ChangeRoot || kind > msg.ChangeDelete {
+			return fmt.Errorf("has a change of unknown kind %d", kind)
+		}
+	}
+	return nil
+}
+
+// fold applies a record to durable state. Everything but what instances own is
+// absolute (a number put, a number removed), so that it may be folded onto a
+// checkpoint that has seen it already; instances remember how far they are.
+func (p *Partition) fold(r *msg.Record) {
+	p.index = r.Index
+	p.time = max(p.time, r.Time)
+	if r.Epoch > 0 {
+		p.epoch = r.Epoch
+	}
+	for _, id := range r.Consumed {
+		p.consumed[id.Source].add(id.Number)
+	}
+	p.foldOwned(r)
+	for _, m := range r.Outbox {
+		box := &p.outboxes[m.ID.Destination]
+		p.outboxBytes -= box.bytes
+		box.put(m)
+		p.outboxBytes += box.bytes
+	}
+	for _, id := range r.Acked {
+		box := &p.outboxes[id.Destination]
+		p.outboxBytes -= box.bytes
+		box.remove(id.Number)
+		p.outboxBytes += box.bytes
+	}
+	for _, a := range r.Answers {
+		p.answers.put(a, r.Index, r.Time)
+	}
+	if r.Pruned > 0 {
+		p.answers.prune(r.Pruned)
+	}
+	p.foldTables(r)
+}
+
+// foldTables folds what few records have.
+func (p *Partition) foldTables(r *msg.Record) {
+	for _, a := range r.Attempts {
+		if a.Count == 0 {
+			p.attempts.Delete(string(a.Input[:]))
+		} else {
+			p.attempts.Set(string(a.Input[:]), a.Count)
+			p.boundAttempts()
+		}
+	}
+	for i := range r.DeadLetters {
+		d := r.DeadLetters[i]
+		p.deadLetters.Set(string(d.ID[:]), &d)
+	}
+	for _, id := range r.Discarded {
+		p.deadLetters.Delete(string(id[:]))
+	}
+	for _, rule := range r.Kinds {
+		p.rules.Set(rule.Kind, rule)
+	}
+}
+
+// attemptsMax bounds the counts of attempts. They are few: an entry goes when
+// its input is consumed. One that is lost costs its input some attempts more.
+const attemptsMax = 10_000
+
+func (p *Partition) boundAttempts() {
+	if p.attempts.Len() > attemptsMax {
+		p.attempts.PopMin()
+	}
+}
+
+// foldOwned folds what instances own, for each that has not seen the record.
+func (p *Partition) foldOwned(r *msg.Record) {
+	var target, own *instance
+	if r.Accepted != nil {
+		if target = p.instance(r.Accepted.Target); target.index >= r.Index {
+			target = nil
+		}
+	}
+	if r.Instance.Kind != "" && ownsAny(r) {
+		if own = p.instance(r.Instance); own.index >= r.Index {
+			own = nil
+		}
+	}
+	if own != nil {
+		p.foldInstance(own, r)
+	}
+	if target != nil {
+		target.own().accept(r.Index, r.Accepted)
+		target.index = r.Index
+	}
+	if own != nil {
+		own.index = r.Index
+	}
+}
+
+func ownsAny(r *msg.Record) bool {
+	return len(r.Changes) > 0 || len(r.Finished) > 0 || len(r.Remind) > 0 || len(r.Forget) > 0
+}
+
+func (p *Partition) foldInstance(i *instance, r *msg.Record) {
+	for _, id := range r.Finished {
+		if i.owned != nil {
+			i.owned.finish(id)
+		}
+	}
+	for n := range r.Changes {
+		p.foldChange(i, &r.Changes[n], r)
+	}
+	if len(r.Changes) > 0 {
+		i.version, i.touched, i.view = r.Index, r.Time, nil
+	}
+	for _, name := range r.Forget {
+		p.forget(i, name)
+	}
+	for _, entry := range r.Remind {
+		p.forget(i, entry.Name)
+		set := i.own().remind(entry)
+		if p.out != nil { // stepping; Recover arms those that were replayed
+			p.armReminder(i, set)
+		}
+	}
+	if p.out != nil {
+		p.armTTL(i)
+	}
+}
+
+// forget clears a reminder and its timer.
+func (p *Partition) forget(i *instance, name string) {
+	if r := i.reminder(name); r != nil {
+		p.timers.disarm(r.timer)
+		i.owned.forget(name)
+	}
+}
+
+// changes holds a method for each kind of change.
+var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
+	msg.ChangeRoot: func(p *Partition, i *instance, c *msg.Change, r *msg.Record) {
+		p.exist(i)
+		i.root = msg.Payload{ContentType: c.ContentType, Body: c.Value}
+		i.rootIndex, i.stateVersion = r.Index, c.StateVersion
+	},
+	msg.ChangePatch: func(_ *Partition, i *instance, c *msg.Change, r *msg.Record) {
+		invariant.Check(c.Base == i.rootIndex, "%s: patch of the root of record %d, which is of %d", i.ref, c.Base, i.rootIndex)
+		body, err := patched(i.root.Body, c)
+		invariant.Check(err == nil, "%s: %v", i.ref, err)
+		i.root.Body = body
+		i.rootIndex, i.stateVersion = r.Index, c.StateVersion
+	},
+	msg.ChangePut: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+		i.mapField(c.Field).entries.Set(c.Key, c.Value)
+	},
+	msg.ChangeRemove: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+		if _, f := i.field(c.Field); f != nil && !f.list {
+			f.entries.Delete(c.Key)
+			i.dropEmpty(c.Field)
+		}
+	},
+	msg.ChangeClear: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+		i.clear(c.Field)
+	},
+	msg.ChangeAppend: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+		f := i.listField(c.Field)
+		f.items = append(f.items, c.Value)
+	},
+	msg.ChangeDelete: func(p *Partition, i *instance, _ *msg.Change, _ *msg.Record) { p.foldDelete(i) },
+}
+
+func (p *Partition) foldChange(i *instance, c *msg.Change, r *msg.Record) {
+	changes[c.Kind](p, i, c, r)
+}
+
+func (p *Partition) exist(i *instance) {
+	if !i.exists {
+		i.exists = true
+		p.stats.Entities++
+	}
+}
+
+// foldDelete clears state, sub-state and reminders. The inbox belongs to the
+// key and stays.
+func (p *Partition) foldDelete(i *instance) {
+	if i.exists {
+		i.exists = false
+		p.stats.Entities--
+	}
+	i.root, i.rootIndex, i.stateVersion, i.fields = msg.Payload{}, 0, 0, nil
+	if i.owned == nil {
+		return
+	}
+	for _, r := range i.owned.reminders {
+		p.timers.disarm(r.timer)
+	}
+	i.owned.reminders = nil
+}
+
+func (i *instance) clear(name string) {
+	if place, f := i.field(name); f != nil {
+		i.fields = append(i.fields[:place:place], i.fields[place+1:]...)
+	}
+}
+
+func (i *instance) dropEmpty(name string) {
+	if _, f := i.field(name); f.len() == 0 {
+		i.clear(name)
+	}
+}
+
+// CheckKinds compares what is to be served with the kind table and returns the
+// rules that are new; an error says what must not have changed.
+func (p *Partition) CheckKinds(kinds []msg.Kind) ([]msg.KindRule, error) {
+	var added []msg.KindRule
+	for _, k := range kinds {
+		rule := msg.KindRule{Kind: k.Name, Affinity: k.Affinity, HashKind: hashKind, Partition: uint32(p.config.Partitions)}
+		known, ok := p.rules.Get(k.Name)
+		switch {
+		case !ok:
+			added = append(added, rule)
+		case known.Affinity != rule.Affinity:
+			return nil, fmt.Errorf("kind %s was placed by %s and is now placed by %s: its entities would not be found; "+
+				"give it its old affinity, or a new name", k.Name, placement(known.Affinity), placement(rule.Affinity))
+		case known.HashKind != rule.HashKind || known.Partition != rule.Partition:
+			return nil, fmt.Errorf("kind %s was placed by hash %d over %d partitions, this program places by hash %d over %d",
+				k.Name, known.HashKind, known.Partition, rule.HashKind, rule.Partition)
+		}
+	}
+	return added, nil
+}
+
+// hashKind is the version of msg.PartitionOf.
+const hashKind = 1
+
+func placement(affinity string) string {
+	if affinity == "" {
+		return "its own key"
+	}
+	return "affinity " + affinity
+}
+
+// AddKinds puts rules into the kind table.
+func (p *Partition) AddKinds(now msg.Time, rules []msg.KindRule, out *Output) {
+	p.begin(now, out)
+	r := p.record(msg.RecordKinds)
+	r.Kinds = rules
+	p.commit(r)
+	p.out = nil
+}

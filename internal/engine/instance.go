@@ -1,0 +1,285 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tidwall/btree"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// instance is everything that belongs to one key of a kind. Fields above the
+// line are durable.
+type instance struct {
+	ref          msg.Ref
+	index        msg.Index // of the last record that changed anything here
+	version      msg.Index // of the last change of the state
+	touched      msg.Time  // of the last record of a turn, for the TTL
+	exists       bool
+	stateVersion uint32
+	root         msg.Payload
+	rootIndex    msg.Index // of the change that made root: what a patch is based on
+	fields       []*field  // maps and lists that are not empty, sorted by name
+	owned        *owned    // nil: nothing
+	// ---- volatile from here on
+
+	kind *kind // what is served under its name; nil: nothing
+	live *live // nil: nothing runs or waits
+	view *view // of fields, until they change; nil: not made
+}
+
+// owned is what few instances have. It is durable.
+type owned struct {
+	reminders []*reminder // sorted by name
+	inbox     []*accepted // sorted by id
+	ttl       *timer      // volatile: armed
+}
+
+// reminder is a reminder with what is known about its firing.
+type reminder struct {
+	msg.Reminder
+	queued bool   // volatile: its input is in the queue
+	timer  *timer // volatile
+}
+
+// accepted is a message in the inbox.
+type accepted struct {
+	id      msg.Index // of the record that accepted it
+	message *msg.Message
+}
+
+// live is the volatile side of an instance.
+type live struct {
+	queue   fifo[*input]
+	running *run
+	faults  uint32   // in a row
+	retryAt msg.Time // nothing runs before
+	parked  *msg.Parked
+}
+
+func (l *live) idle() bool {
+	return l.queue.len() == 0 && l.running == nil && l.parked == nil && l.faults == 0
+}
+
+// input is a message on its way through an instance.
+type input struct {
+	message   *msg.Message
+	target    *instance
+	operation msg.Operation // call or delete; messages are calls
+	handler   *handler      // nil: not served
+	waiters   []msg.Waiter
+	identity  identity // of a request from outside; zero: none
+	body      msg.Fingerprint
+	external  bool      // it exists only here: nobody would send it again
+	inbox     msg.Index // > 0: durable here
+	arrived   msg.Time
+	attempts  uint32 // begun so far
+	recorded  bool   // attempts are in a record
+	settled   bool
+}
+
+// run is an attempt in progress.
+type run struct {
+	id      uint64
+	target  *instance
+	input   *input
+	read    bool
+	seen    msg.Index // reads: the newest change in the snapshot
+	waiter  msg.Waiter
+	message *msg.Message
+}
+
+// field is a map or a list of an instance.
+type field struct {
+	name    string
+	list    bool
+	entries *btree.Map[string, []byte]
+	items   [][]byte
+}
+
+func (f *field) len() int {
+	if f.list {
+		return len(f.items)
+	}
+	return f.entries.Len()
+}
+
+func (i *instance) field(name string) (place int, f *field) {
+	place, found := slices.BinarySearchFunc(i.fields, name, func(f *field, name string) int {
+		return strings.Compare(f.name, name)
+	})
+	if found {
+		return place, i.fields[place]
+	}
+	return place, nil
+}
+
+func (i *instance) mapField(name string) *field {
+	place, f := i.field(name)
+	if f == nil {
+		f = &field{name: name, entries: new(btree.Map[string, []byte])}
+		i.fields = slices.Insert(i.fields, place, f)
+	}
+	return f
+}
+
+func (i *instance) listField(name string) *field {
+	place, f := i.field(name)
+	if f == nil {
+		f = &field{name: name, list: true}
+		i.fields = slices.Insert(i.fields, place, f)
+	}
+	return f
+}
+
+// snapshot gives the state as it is now, for a run on another goroutine.
+func (i *instance) snapshot() msg.Snapshot {
+	s := msg.Snapshot{Exists: i.exists, Version: i.version, StateVersion: i.stateVersion, Root: i.root}
+	if len(i.fields) == 0 {
+		return s
+	}
+	if i.view == nil {
+		i.view = viewOf(i.fields)
+	}
+	s.Fields = i.view
+	return s
+}
+
+// view is an immutable copy of the fields: maps are copied on write, lists
+// share their items and never see what is appended later.
+type view struct{ fields []*field }
+
+var _ msg.Fields = (*view)(nil)
+
+func viewOf(fields []*field) *view {
+	v := &view{fields: make([]*field, len(fields))}
+	for i, f := range fields {
+		c := *f
+		if f.list {
+			c.items = slices.Clip(f.items)
+		} else {
+			c.entries = f.entries.Copy()
+		}
+		v.fields[i] = &c
+	}
+	return v
+}
+
+func (v *view) find(name string) *field {
+	for _, f := range v.fields {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+func (v *view) Names() []string {
+	names := make([]string, len(v.fields))
+	for i, f := range v.fields {
+		names[i] = f.name
+	}
+	return names
+}
+
+func (v *view) IsList(name string) bool {
+	f := v.find(name)
+	return f != nil && f.list
+}
+
+func (v *view) Entry(name, key string) ([]byte, bool) {
+	if f := v.find(name); f != nil && !f.list {
+		return f.entries.Get(key)
+	}
+	return nil, false
+}
+
+func (v *view) Entries(name string, yield func(string, []byte) bool) {
+	if f := v.find(name); f != nil && !f.list {
+		f.entries.Scan(yield)
+	}
+}
+
+func (v *view) Items(name string, yield func(int, []byte) bool) {
+	f := v.find(name)
+	if f == nil {
+		return
+	}
+	for i, item := range f.items {
+		if !yield(i, item) {
+			return
+		}
+	}
+}
+
+func (v *view) Len(name string) int {
+	if f := v.find(name); f != nil {
+		return f.len()
+	}
+	return 0
+}
+
+func (i *instance) own() *owned {
+	if i.owned == nil {
+		i.owned = &owned{}
+	}
+	return i.owned
+}
+
+func (i *instance) reminder(name string) *reminder {
+	if i.owned == nil {
+		return nil
+	}
+	place, found := i.owned.find(name)
+	if !found {
+		return nil
+	}
+	return i.owned.reminders[place]
+}
+
+func (o *owned) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(o.reminders, name, func(r *reminder, name string) int {
+		return strings.Compare(r.Name, name)
+	})
+}
+
+func (o *owned) remind(r msg.Reminder) *reminder {
+	entry := &reminder{Reminder: r}
+	place, found := o.find(r.Name)
+	if found {
+		o.reminders[place] = entry
+	} else {
+		o.reminders = slices.Insert(o.reminders, place, entry)
+	}
+	return entry
+}
+
+func (o *owned) forget(name string) {
+	if place, found := o.find(name); found {
+		o.reminders = slices.Delete(o.reminders, place, place+1)
+	}
+}
+
+func (o *owned) accept(id msg.Index, m *msg.Message) *accepted {
+	entry := &accepted{id: id, message: m}
+	o.inbox = append(o.inbox, entry) // ids grow
+	return entry
+}
+
+func (o *owned) finish(id msg.Index) *accepted {
+	place, found := slices.BinarySearchFunc(o.inbox, id, func(a *accepted, id msg.Index) int {
+		return int(int64(a.id) - int64(id))
+	})
+	if !found {
+		return nil
+	}
+	entry := o.inbox[place]
+	if place == 0 {
+		o.inbox[0] = nil
+		o.inbox = o.inbox[1:] // the usual case: the oldest is done
+	} else {
+		o.inbox = slices.Delete(o.inbox, place, place+1)
+	}
+	return entry
+}

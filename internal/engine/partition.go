@@ -1,0 +1,328 @@
+package engine
+
+import (
+	"github.com/tidwall/btree"
+
+	"github.com/holdfast-io/holdfast/internal/invariant"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// Partition is the state of one partition. It is not safe for concurrent use.
+type Partition struct {
+	config Config
+	kinds  map[string]*kind
+
+	// Durable: the fold of the records.
+	index       msg.Index
+	time        msg.Time // the highest recorded
+	epoch       msg.Epoch
+	instances   map[msg.Ref]*instance
+	order       *btree.BTreeG[*instance] // instances by ref; tombstones too
+	outboxes    []outbox                 // by destination
+	consumed    []consumed               // by source
+	answers     answers
+	attempts    btree.Map[string, uint32] // by fingerprint
+	deadLetters btree.Map[string, *msg.DeadLetter]
+	rules       btree.Map[string, msg.KindRule]
+
+	// Volatile: rebuilt by Recover.
+	timers      timers
+	runs        map[uint64]*run
+	lastRun     uint64
+	waiting     []map[msg.Number]*input           // by source: delivered and not consumed
+	inflight    map[identity]*input               // from outside, not in a record yet
+	waiters     map[msg.InvocationID][]msg.Waiter // of obligations that are in a record
+	acks        []msg.MessageID                   // for the next record
+	ackDue      msg.Time
+	aging       fifo[*input] // messages that are only in their sender's outbox, oldest first
+	outboxBytes int
+	queued      int // inputs that wait
+	parked      btree.Map[string, *instance]
+	checkpoint  *checkpoint // nil: none is being taken
+	loading     *instance   // whose entries Load takes next
+	stats       Stats
+
+	// Of the step in progress.
+	now msg.Time
+	out *Output
+}
+
+// Output is what a step decided. Records are in order; they are to be appended,
+// all of them, before any effect is carried out.
+type Output struct {
+	Records []*msg.Record
+	Effects []msg.Effect
+}
+
+// Reset empties the output for another step.
+func (o *Output) Reset() {
+	clear(o.Records)
+	clear(o.Effects)
+	o.Records, o.Effects = o.Records[:0], o.Effects[:0]
+}
+
+// Stats counts what a partition has done and holds.
+type Stats struct {
+	Turns, Reads, Outcomes, Panics, Faults uint64
+	DeadLettered                           uint64
+	OutboxBytes, OutboxMessages, Queued    int
+	Running, Parked, Entities              int
+	AnswerBytes, Answers                   int
+	OldestAnswer                           msg.Time
+	Timers                                 int
+}
+
+type kind struct {
+	msg.Kind
+	handlers map[string]*handler
+}
+
+type handler struct{ msg.Handler }
+
+// New makes an empty partition. Load and Apply fill it, Recover starts it.
+func New(c Config) *Partition {
+	c.Limits = c.Limits.withDefaults()
+	p := &Partition{
+		config:    c,
+		kinds:     map[string]*kind{},
+		instances: map[msg.Ref]*instance{},
+		outboxes:  make([]outbox, c.Partitions),
+		consumed:  make([]consumed, c.Partitions),
+		answers:   newAnswers(),
+		timers:    newTimers(),
+		runs:      map[uint64]*run{},
+		waiting:   make([]map[msg.Number]*input, c.Partitions),
+		inflight:  map[identity]*input{},
+		waiters:   map[msg.InvocationID][]msg.Waiter{},
+	}
+	p.order = btree.NewBTreeGOptions(func(a, b *instance) bool { return a.ref.Compare(b.ref) < 0 }, btree.Options{NoLocks: true})
+	for _, k := range c.Kinds {
+		p.kinds[k.Name] = newKind(k)
+	}
+	return p
+}
+
+func newKind(k msg.Kind) *kind {
+	served := &kind{Kind: k, handlers: map[string]*handler{}}
+	for _, h := range k.Handlers {
+		entry := &handler{h}
+		served.handlers[h.Name] = entry
+		for _, alias := range h.Aliases {
+			served.handlers[alias] = entry
+		}
+	}
+	return served
+}
+
+// Index is the index of the last record.
+func (p *Partition) Index() msg.Index { return p.index }
+
+// Stats says how much the partition holds and has done.
+func (p *Partition) Stats() Stats {
+	s := p.stats
+	s.OutboxBytes, s.Queued, s.Running = p.outboxBytes, p.queued, len(p.runs)
+	s.Parked, s.Timers = p.parked.Len(), p.timers.set.Len()
+	s.Answers = p.answers.ended.len + p.answers.pending.len
+	s.AnswerBytes = p.answers.ended.bytes + p.answers.pending.bytes
+	if oldest := p.answers.ended.front(); oldest != nil {
+		s.OldestAnswer = oldest.time
+	}
+	for i := range p.outboxes {
+		s.OutboxMessages += p.outboxes[i].messages.len()
+	}
+	return s
+}
+
+// steps holds a method for each kind of command.
+var steps = [msg.CommandCount]func(*Partition, *msg.Command){
+	msg.CommandRequest: (*Partition).stepRequest,
+	msg.CommandDeliver: (*Partition).stepDeliver,
+	msg.CommandAck:     (*Partition).stepAck,
+	msg.CommandOutcome: (*Partition).stepOutcome,
+	msg.CommandAbandon: (*Partition).stepAbandon,
+	msg.CommandTick:    (*Partition).stepTick,
+	msg.CommandLeave:   (*Partition).stepLeave,
+}
+
+// Step decides what a command does, folds it, and adds records and effects to
+// out.
+func (p *Partition) Step(c *msg.Command, out *Output) {
+	p.begin(c.Now, out)
+	steps[c.Kind](p, c)
+	p.out = nil
+}
+
+// begin fixes the time of a step: it never runs backwards, whatever the clock
+// does.
+func (p *Partition) begin(now msg.Time, out *Output) {
+	p.now, p.out = max(now, p.time), out
+}
+
+// record begins a record.
+func (p *Partition) record(kind msg.RecordKind) *msg.Record {
+	return &msg.Record{Kind: kind, Partition: p.config.Partition, Time: p.now, CodeVersion: p.codeVersion(kind)}
+}
+
+// codeVersion is written where handlers ran.
+func (p *Partition) codeVersion(kind msg.RecordKind) string {
+	if kind == msg.RecordEpoch {
+		return p.config.CodeVersion
+	}
+	return ""
+}
+
+// send adds a message to a record and numbers it.
+func (p *Partition) send(r *msg.Record, m *msg.Message, destination msg.Partition) {
+	m.ID = msg.MessageID{Source: p.config.Partition, Destination: destination, Number: p.outboxes[destination].assign()}
+	if m.Invocation.IsZero() {
+		m.Invocation = messageInvocation(m.ID)
+	}
+	r.Outbox = append(r.Outbox, m)
+}
+
+// messageInvocation derives the id of the invocation that a message is. The
+// third byte is 0xff, which no nonce of a process has.
+func messageInvocation(id msg.MessageID) msg.InvocationID {
+	return msg.NewInvocationID(id.Destination, 0xff<<56|uint64(id.Source)<<16, uint64(id.Number))
+}
+
+// commit gives a record its index, folds it, and lets its consequences begin.
+func (p *Partition) commit(r *msg.Record) {
+	p.acceptBlocked(r)
+	if upTo := p.answers.prunable(p.now, &p.config.Limits); upTo > 0 {
+		r.Pruned = upTo
+	}
+	for _, id := range r.Consumed {
+		if id.Source == p.config.Partition {
+			p.acks = append(p.acks, id) // its own outbox: in the same record
+		}
+	}
+	r.Acked = append(r.Acked, p.acks...)
+	p.acks = p.acks[:0]
+	r.Index = p.index + 1
+	p.fold(r)
+	p.out.Records = append(p.out.Records, r)
+	for _, id := range r.Consumed {
+		p.acknowledge(id)
+	}
+	for _, id := range r.Acked {
+		p.pump(id.Destination)
+	}
+	for _, m := range r.Outbox {
+		p.pump(m.ID.Destination)
+	}
+}
+
+// acknowledge tells a sender that its message is consumed, and forgets that it
+// waits here.
+func (p *Partition) acknowledge(id msg.MessageID) {
+	delete(p.waiting[id.Source], id.Number)
+	if id.Source != p.config.Partition {
+		p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectAck, Ack: id})
+	}
+}
+
+// pump hands over what the window of a channel allows.
+func (p *Partition) pump(destination msg.Partition) {
+	box := &p.outboxes[destination]
+	box.settle()
+	for m := box.deliverable(); m != nil; m = box.deliverable() {
+		p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectDeliver, Message: m})
+	}
+}
+
+// reply tells waiters an answer, once the index is durable.
+func (p *Partition) reply(waiters []msg.Waiter, index msg.Index, r msg.Reply) {
+	for _, w := range waiters {
+		p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectReply, Index: index, Reply: r, Waiter: w})
+	}
+}
+
+// instance returns the instance of a ref, made if it is new.
+func (p *Partition) instance(ref msg.Ref) *instance {
+	if i := p.instances[ref]; i != nil {
+		return i
+	}
+	i := &instance{ref: ref, kind: p.kinds[ref.Kind]}
+	p.instances[ref] = i
+	p.order.Set(i)
+	return i
+}
+
+// release lets go of the volatile side of an instance that is idle, and of an
+// instance that never came to be.
+func (p *Partition) release(i *instance) {
+	if i.live != nil {
+		if !i.live.idle() {
+			return
+		}
+		i.live = nil
+	}
+	if i.index == 0 {
+		p.drop(i)
+	}
+}
+
+func (p *Partition) drop(i *instance) {
+	delete(p.instances, i.ref)
+	p.order.Delete(i)
+}
+
+// place says which partition an entity belongs to.
+func (p *Partition) place(ref msg.Ref, affinity string) msg.Partition {
+	if k := p.kinds[ref.Kind]; k != nil {
+		affinity = k.Affinity
+	}
+	return msg.PartitionOf(ref, affinity, p.config.Partitions)
+}
+
+// Recover starts a partition whose durable state is complete: it takes up what
+// was in progress. Interrupted names inputs whose handlers ran when the process
+// ended without stopping; each has one attempt more.
+func (p *Partition) Recover(now msg.Time, epoch msg.Epoch, interrupted []msg.Fingerprint, out *Output) {
+	p.begin(now, out)
+	invariant.Check(len(p.runs) == 0, "recovered twice")
+	for i := range p.outboxes {
+		p.outboxes[i].recovered()
+	}
+	if p.index > 0 || len(interrupted) > 0 {
+		r := p.record(msg.RecordEpoch)
+		r.Epoch = epoch
+		for _, f := range interrupted {
+			count, _ := p.attempts.Get(string(f[:]))
+			r.Attempts = append(r.Attempts, msg.AttemptCount{Input: f, Count: count + 1})
+		}
+		p.commit(r)
+	}
+	var busy []*instance
+	p.order.Scan(func(i *instance) bool {
+		if i.owned != nil || i.kind != nil && i.kind.IdleTTL > 0 {
+			busy = append(busy, i)
+		}
+		return true
+	})
+	for _, i := range busy {
+		p.recoverInstance(i)
+	}
+	for i := range p.outboxes {
+		p.pump(msg.Partition(i))
+	}
+	p.out = nil
+}
+
+func (p *Partition) recoverInstance(i *instance) {
+	p.armTTL(i)
+	if i.owned == nil {
+		return
+	}
+	for _, r := range i.owned.reminders {
+		p.armReminder(i, r)
+	}
+	for _, a := range i.owned.inbox {
+		if a.message.NotBefore > p.now {
+			p.armDelayed(a)
+		} else {
+			p.enqueueAccepted(a)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// patchOverhead is what a patch costs in a record beyond its value: base,
+// offset and length, about as many bytes as these numbers need.
+const patchOverhead = 16
+
+// rootChange returns the change that turns old into new: a patch of the one
+// region that differs if that is under half of the root, the whole otherwise.
+func rootChange(old *instance, root msg.Payload, version uint32) msg.Change {
+	whole := msg.Change{Kind: msg.ChangeRoot, Value: root.Body, ContentType: root.ContentType, StateVersion: version}
+	if !old.exists || old.root.ContentType != root.ContentType {
+		return whole
+	}
+	before, after := old.root.Body, root.Body
+	head := 0
+	for head < len(before) && head < len(after) && before[head] == after[head] {
+		head++
+	}
+	tail := 0
+	for tail < len(before)-head && tail < len(after)-head && before[len(before)-1-tail] == after[len(after)-1-tail] {
+		tail++
+	}
+	insert := after[head : len(after)-tail]
+	if len(insert)+patchOverhead >= len(after)/2 {
+		return whole
+	}
+	return msg.Change{
+		Kind: msg.ChangePatch, Value: insert, StateVersion: version,
+		Base: old.rootIndex, Offset: uint32(head), Remove: uint32(len(before) - head - tail),
+	}
+}
+
+// unchanged says whether a turn left the root as it was.
+func unchanged(old *instance, root msg.Payload, version uint32) bool {
+	return old.exists && old.stateVersion == version && old.root.ContentType == root.ContentType &&
+		bytes.Equal(old.root.Body, root.Body)
+}
+
+// patched applies a patch to a root.
+func patched(root []byte, c *msg.Change) ([]byte, error) {
+	end := uint64(c.Offset) + uint64(c.Remove)
+	if end > uint64(len(root)) {
+		return nil, fmt.Errorf("patch of bytes %d to %d of a root of %d bytes", c.Offset, end, len(root))
+	}
+	b := make([]byte, 0, len(root)-int(c.Remove)+len(c.Value))
+	b = append(b, root[:c.Offset]...)
+	b = append(b, c.Value...)
+	return append(b, root[end:]...), nil
+}

@@ -1,0 +1,436 @@
+package engine
+
+import (
+	"github.com/holdfast-io/holdfast/internal/invariant"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// requests holds a method for each operation.
+var requests = [...]func(*Partition, *msg.Request, msg.Waiter){
+	msg.OperationCall:        (*Partition).requestCall,
+	msg.OperationSubmit:      (*Partition).requestSubmit,
+	msg.OperationPeek:        (*Partition).requestRead,
+	msg.OperationInspect:     (*Partition).requestInspect,
+	msg.OperationExists:      (*Partition).requestExists,
+	msg.OperationDelete:      (*Partition).requestCall,
+	msg.OperationReminders:   (*Partition).requestReminders,
+	msg.OperationList:        (*Partition).requestList,
+	msg.OperationResult:      (*Partition).requestResult,
+	msg.OperationParked:      (*Partition).requestParked,
+	msg.OperationResume:      (*Partition).requestResume,
+	msg.OperationSkip:        (*Partition).requestSkip,
+	msg.OperationDeadLetters: (*Partition).requestDeadLetters,
+	msg.OperationRedeliver:   (*Partition).requestRedeliver,
+	msg.OperationDiscard:     (*Partition).requestDiscard,
+}
+
+func (p *Partition) stepRequest(c *msg.Command) {
+	requests[c.Request.Operation](p, c.Request, c.Waiter)
+}
+
+// refuse answers without having looked at anything that might not be durable.
+func (p *Partition) refuse(w msg.Waiter, code string, class msg.Class, format string, args ...any) {
+	p.reply([]msg.Waiter{w}, 0, msg.Reply{Err: msg.Errorf(code, class, format, args...)})
+}
+
+func identityOf(r *msg.Request) identity {
+	if r.Identity.IdempotencyKey != "" {
+		return identity{id: idempotency(r)}
+	}
+	return identity{id: r.Identity.Session, number: r.Identity.SessionNumber}
+}
+
+// idempotency is the fingerprint of an idempotency key in its scope.
+func idempotency(r *msg.Request) msg.Fingerprint {
+	return msg.FingerprintOf([]byte(r.Target.Namespace), []byte(r.Target.Kind), []byte(r.Target.Key),
+		[]byte(r.Handler), []byte(r.Identity.IdempotencyKey))
+}
+
+// requestCall takes an update, a read or a delete from outside.
+func (p *Partition) requestCall(r *msg.Request, w msg.Waiter) {
+	h := p.handler(r.Target.Kind, r.Handler)
+	if h == nil && r.Operation != msg.OperationDelete {
+		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "nothing serves %s of kind %s", r.Handler, r.Target.Kind)
+		return
+	}
+	if h != nil && h.Mode == msg.ModeRead && r.Operation == msg.OperationCall {
+		p.requestRead(r, w)
+		return
+	}
+	id, body := identityOf(r), bodyOf(r)
+	if p.repeated(r, id, body, w) || !p.admit(r, w) {
+		return
+	}
+	in := p.newInput(messageOf(r, msg.MessageCall))
+	in.message.ReplyTo = msg.ReplyTo{Origin: p.config.Partition, Invocation: r.Invocation}
+	in.operation, in.external, in.identity, in.body = r.Operation, true, id, body
+	in.waiters = []msg.Waiter{w}
+	if id != (identity{}) {
+		p.inflight[id] = in
+	}
+	p.enqueue(in)
+}
+
+// bodyOf is the fingerprint that recognises another body under one key. A
+// session needs none: its number is given out once.
+func bodyOf(r *msg.Request) msg.Fingerprint {
+	if r.Identity.IdempotencyKey == "" {
+		return msg.Fingerprint{}
+	}
+	return msg.FingerprintOf([]byte(r.Payload.ContentType), r.Payload.Body)
+}
+
+func messageOf(r *msg.Request, kind msg.MessageKind) *msg.Message {
+	return &msg.Message{
+		Kind: kind, Target: r.Target, Handler: r.Handler, Payload: r.Payload, Headers: r.Headers,
+		Traceparent: r.Traceparent, Deadline: r.Deadline, NotBefore: r.NotBefore,
+		Identity: r.Identity, Invocation: r.Invocation,
+	}
+}
+
+// repeated recognises a request that has been made before, and attaches the
+// waiter to it or answers.
+func (p *Partition) repeated(r *msg.Request, id identity, body msg.Fingerprint, w msg.Waiter) bool {
+	if id == (identity{}) {
+		return false
+	}
+	if in := p.inflight[id]; in != nil {
+		p.attach(in, r, body, w)
+		return true
+	}
+	known := p.answers.find(id)
+	if known == nil {
+		return false
+	}
+	switch {
+	case known.SessionNumber > id.number && id.number > 0:
+		p.refuse(w, msg.CodeConflict, msg.ClassConflict,
+			"request %d of the session was answered, and the session went on to %d; begin a new session", id.number, known.SessionNumber)
+	case known.SessionNumber < id.number:
+		return false
+	case id.number == 0 && known.Body != body:
+		p.refuse(w, msg.CodeUnprocessable, msg.ClassInvalidArgument,
+			"the idempotency key was used with another body; use a new key for a new request")
+	case r.Operation == msg.OperationSubmit:
+		p.reply([]msg.Waiter{w}, known.index, msg.Reply{Invocation: known.Invocation})
+	case known.pending():
+		p.wait(known.Invocation, w)
+	default:
+		p.reply([]msg.Waiter{w}, known.index, replyOf(&known.Answer))
+	}
+	return true
+}
+
+// attach lets a repeat wait with the first.
+func (p *Partition) attach(in *input, r *msg.Request, body msg.Fingerprint, w msg.Waiter) {
+	switch {
+	case in.body != body:
+		p.refuse(w, msg.CodeUnprocessable, msg.ClassInvalidArgument,
+			"the idempotency key is in use with another body; use a new key for a new request")
+	case len(in.waiters) >= p.config.Limits.WaitersMax:
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"%d requests wait for this one already", len(in.waiters))
+	default:
+		in.waiters = append(in.waiters, w)
+	}
+}
+
+// wait lets a waiter wait for an obligation that is in a record.
+func (p *Partition) wait(id msg.InvocationID, w msg.Waiter) {
+	if len(p.waiters[id]) >= p.config.Limits.WaitersMax {
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted, "%d requests wait for this invocation already", len(p.waiters[id]))
+		return
+	}
+	p.waiters[id] = append(p.waiters[id], w)
+}
+
+// stepLeave forgets a waiter that waits for an invocation.
+func (p *Partition) stepLeave(c *msg.Command) {
+	id := c.Request.Invocation
+	list := p.waiters[id]
+	for i, w := range list {
+		if w == c.Waiter {
+			list[i] = list[len(list)-1]
+			list[len(list)-1] = nil
+			list = list[:len(list)-1]
+			break
+		}
+	}
+	if len(list) == 0 {
+		delete(p.waiters, id)
+		return
+	}
+	p.waiters[id] = list
+}
+
+func replyOf(a *msg.Answer) msg.Reply {
+	return msg.Reply{Invocation: a.Invocation, Status: a.Status, Payload: a.Payload, Err: a.Err, Found: true}
+}
+
+// admit refuses new work for which there is no room.
+func (p *Partition) admit(r *msg.Request, w msg.Waiter) bool {
+	limits := &p.config.Limits
+	i := p.instances[r.Target]
+	switch {
+	case p.outboxBytes > limits.OutboxBytesMax:
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"%d bytes of messages wait to be delivered, the limit is %d; try again later", p.outboxBytes, limits.OutboxBytesMax)
+	case i != nil && i.live != nil && i.live.queue.len() >= limits.QueueMax:
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"%d requests wait for %s already; try again later", i.live.queue.len(), r.Target)
+	case i != nil && i.live != nil && i.live.parked != nil && r.Operation == msg.OperationCall:
+		p.refuse(w, msg.CodeUnavailable, msg.ClassUnavailable, "%s is parked: %s", r.Target, i.live.parked.Reason)
+	case !r.Identity.IsZero() && p.answers.full(p.now, limits):
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"the answers of the last %s use up their %d bytes; try again later", limits.RetentionMin, limits.AnswerBytesMax)
+	default:
+		return true
+	}
+	return false
+}
+
+// requestSubmit makes a request durable and answers with its invocation.
+func (p *Partition) requestSubmit(r *msg.Request, w msg.Waiter) {
+	h := p.handler(r.Target.Kind, r.Handler)
+	id, body := identityOf(r), bodyOf(r)
+	switch {
+	case h == nil:
+		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "nothing serves %s of kind %s", r.Handler, r.Target.Kind)
+		return
+	case h.Mode == msg.ModeRead:
+		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument,
+			"%s of kind %s is a read: nobody would see its answer; call it", r.Handler, r.Target.Kind)
+		return
+	case p.repeated(r, id, body, w) || !p.admit(r, w):
+		return
+	case p.answers.pending.len >= p.config.Limits.SubmissionsMax || p.answers.pending.bytes >= p.config.Limits.SubmissionBytes:
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"%d submitted invocations have not ended; try again later", p.answers.pending.len)
+		return
+	}
+	record := p.record(msg.RecordAccept)
+	record.Accepted = messageOf(r, msg.MessageSend)
+	record.Answers = []msg.Answer{identified(msg.Answer{
+		Invocation: r.Invocation, Status: msg.StatusPending, Submitted: true, Body: body}, id)}
+	p.commit(record)
+	p.reply([]msg.Waiter{w}, record.Index, msg.Reply{Invocation: r.Invocation})
+	p.enqueueOrArm(p.lastAccepted(record))
+}
+
+// identified writes an identity into an answer.
+func identified(a msg.Answer, id identity) msg.Answer {
+	if id.number > 0 {
+		a.Session, a.SessionNumber = id.id, id.number
+	} else {
+		a.Idempotency = id.id
+	}
+	return a
+}
+
+// requestRead runs a read on the state as it is now.
+func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
+	h := p.handler(r.Target.Kind, r.Handler)
+	switch {
+	case h == nil:
+		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "nothing serves %s of kind %s", r.Handler, r.Target.Kind)
+		return
+	case h.Mode != msg.ModeRead:
+		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument,
+			"%s of kind %s is an update: only reads can be peeked", r.Handler, r.Target.Kind)
+		return
+	case r.Deadline > 0 && p.now > r.Deadline:
+		p.refuse(w, msg.CodeDeadlineExceeded, msg.ClassUnavailable, "the deadline passed before the read began")
+		return
+	}
+	target := p.instances[r.Target]
+	if target == nil {
+		target = &instance{ref: r.Target, kind: p.kinds[r.Target.Kind]}
+	}
+	if k := target.kind; k.Strict && !target.exists {
+		p.reply([]msg.Waiter{w}, target.index, msg.Reply{Err: notCreated(r.Target)})
+		return
+	}
+	m := messageOf(r, msg.MessageCall)
+	m.Handler = h.Name
+	input := anonymous(m)
+	if count, _ := p.attempts.Get(string(input[:])); count >= p.config.Limits.AttemptsMax {
+		p.refuse(w, msg.CodeQuarantined, msg.ClassFailed, "%s of %s ended the process %d times", m.Handler, m.Target, count)
+		return
+	}
+	p.lastRun++
+	p.runs[p.lastRun] = &run{id: p.lastRun, target: target, read: true, seen: target.index, waiter: w, message: m}
+	p.dispatch(msg.ModeRead, m, target, 1, input)
+}
+
+func notCreated(ref msg.Ref) *msg.Error {
+	return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "there is no %s", ref)
+}
+
+// dispatch asks for a run, which has been entered in runs as the last one.
+func (p *Partition) dispatch(mode msg.Mode, m *msg.Message, target *instance, attempt uint32, input msg.Fingerprint) {
+	turn := &msg.Turn{Run: p.lastRun, Mode: mode, Message: m, State: target.snapshot(), Now: p.now, Attempt: attempt, Input: input}
+	p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectRun, Turn: turn})
+}
+
+func (p *Partition) handler(kind, name string) *handler {
+	if k := p.kinds[kind]; k != nil {
+		return k.handlers[name]
+	}
+	return nil
+}
+
+// requestInspect answers the state of an entity.
+func (p *Partition) requestInspect(r *msg.Request, w msg.Waiter) {
+	i := p.instances[r.Target]
+	if i == nil || !i.exists {
+		p.reply([]msg.Waiter{w}, p.index, msg.Reply{})
+		return
+	}
+	s := i.snapshot()
+	p.reply([]msg.Waiter{w}, i.index, msg.Reply{Found: true, Version: i.version, State: &s})
+}
+
+func (p *Partition) requestExists(r *msg.Request, w msg.Waiter) {
+	i := p.instances[r.Target]
+	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: i != nil && i.exists})
+}
+
+func (p *Partition) requestReminders(r *msg.Request, w msg.Waiter) {
+	var list []msg.Reminder
+	if i := p.instances[r.Target]; i != nil && i.owned != nil {
+		for _, entry := range i.owned.reminders {
+			list = append(list, entry.Reminder)
+		}
+	}
+	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true, Reminders: list})
+}
+
+// requestList answers the keys of a kind that come after a key.
+func (p *Partition) requestList(r *msg.Request, w msg.Waiter) {
+	var keys []string
+	from := &instance{ref: msg.Ref{Namespace: r.Target.Namespace, Kind: r.Target.Kind, Key: r.After}}
+	p.order.Ascend(from, func(i *instance) bool {
+		if i.ref.Kind != r.Target.Kind || i.ref.Namespace != r.Target.Namespace || len(keys) >= r.Limit {
+			return false
+		}
+		if i.exists && i.ref.Key > r.After {
+			keys = append(keys, i.ref.Key)
+		}
+		return true
+	})
+	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true, Keys: keys})
+}
+
+// requestResult answers how an invocation stands, or waits for its end.
+func (p *Partition) requestResult(r *msg.Request, w msg.Waiter) {
+	known := p.answers.byInvocation[r.Invocation]
+	switch {
+	case known == nil:
+		p.reply([]msg.Waiter{w}, p.index, msg.Reply{Err: msg.Errorf(msg.CodeNotFound, msg.ClassNotFound,
+			"invocation %s is not known: it was never submitted, or its result has been forgotten", r.Invocation)})
+	case known.pending() && r.Wait:
+		p.wait(r.Invocation, w)
+	default:
+		p.reply([]msg.Waiter{w}, known.index, replyOf(&known.Answer))
+	}
+}
+
+func (p *Partition) requestParked(_ *msg.Request, w msg.Waiter) {
+	var list []msg.Parked
+	p.parked.Scan(func(_ string, i *instance) bool {
+		entry := *i.live.parked
+		entry.Waiting = i.live.queue.len()
+		list = append(list, entry)
+		return true
+	})
+	p.reply([]msg.Waiter{w}, 0, msg.Reply{Found: true, Parked: list})
+}
+
+// requestResume lets a parked instance try again.
+func (p *Partition) requestResume(r *msg.Request, w msg.Waiter) {
+	if i := p.parkedInstance(r.Target, w); i != nil {
+		p.unpark(i)
+		p.start(i)
+		p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true})
+	}
+}
+
+// requestSkip gives up the input that a parked instance waits with.
+func (p *Partition) requestSkip(r *msg.Request, w msg.Waiter) {
+	i := p.parkedInstance(r.Target, w)
+	if i == nil {
+		return
+	}
+	reason := "skipped by an operator: " + i.live.parked.Reason
+	p.unpark(i)
+	if i.live.queue.len() > 0 {
+		p.giveUp(p.dequeue(i), msg.CodeFailed, reason)
+	}
+	p.start(i)
+	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true})
+}
+
+func (p *Partition) parkedInstance(ref msg.Ref, w msg.Waiter) *instance {
+	i := p.instances[ref]
+	if i == nil || i.live == nil || i.live.parked == nil {
+		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "%s is not parked", ref)
+		return nil
+	}
+	return i
+}
+
+func (p *Partition) requestDeadLetters(_ *msg.Request, w msg.Waiter) {
+	var list []msg.DeadLetter
+	p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
+		list = append(list, *d)
+		return true
+	})
+	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true, DeadLetters: list})
+}
+
+// requestRedeliver puts a dead letter back into the inbox of its target.
+func (p *Partition) requestRedeliver(r *msg.Request, w msg.Waiter) {
+	d := p.deadLetter(r.Invocation, w)
+	if d == nil {
+		return
+	}
+	m := d.Message
+	m.NotBefore, m.Deadline, m.ID, m.Reminder = 0, 0, msg.MessageID{}, ""
+	if m.Kind == msg.MessageTimer {
+		m.Kind = msg.MessageSend
+	}
+	record := p.record(msg.RecordAccept)
+	record.Accepted = &m
+	record.Discarded = []msg.InvocationID{d.ID}
+	p.commit(record)
+	p.reply([]msg.Waiter{w}, record.Index, msg.Reply{Found: true, Invocation: d.ID})
+	p.enqueueOrArm(p.lastAccepted(record))
+}
+
+func (p *Partition) requestDiscard(r *msg.Request, w msg.Waiter) {
+	d := p.deadLetter(r.Invocation, w)
+	if d == nil {
+		return
+	}
+	record := p.record(msg.RecordStep)
+	record.Discarded = []msg.InvocationID{d.ID}
+	p.commit(record)
+	p.reply([]msg.Waiter{w}, record.Index, msg.Reply{Found: true, Invocation: d.ID})
+}
+
+func (p *Partition) deadLetter(id msg.InvocationID, w msg.Waiter) *msg.DeadLetter {
+	d, ok := p.deadLetters.Get(string(id[:]))
+	if !ok {
+		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "there is no dead letter %s", id)
+		return nil
+	}
+	return d
+}
+
+// lastAccepted finds the inbox entry that a record has just made.
+func (p *Partition) lastAccepted(r *msg.Record) *accepted {
+	inbox := p.instances[r.Accepted.Target].owned.inbox
+	last := inbox[len(inbox)-1]
+	invariant.Check(last.id == r.Index, "inbox of %s ends with %d, want %d", r.Accepted.Target, last.id, r.Index)
+	return last
+}

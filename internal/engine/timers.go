@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"encoding/binary"
+
+	"github.com/tidwall/btree"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// timer is something that is to happen at a time. Timers are volatile: they are
+// derived from what is durable.
+type timer struct {
+	due   msg.Time
+	order uint64 // of arming, for those that are due at once
+	fire  func(p *Partition)
+}
+
+// timers is the set of what is to happen, in order.
+type timers struct {
+	set   *btree.BTreeG[*timer]
+	order uint64
+}
+
+func newTimers() timers {
+	less := func(a, b *timer) bool {
+		if a.due != b.due {
+			return a.due < b.due
+		}
+		return a.order < b.order
+	}
+	return timers{set: btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})}
+}
+
+func (t *timers) arm(due msg.Time, fire func(*Partition)) *timer {
+	t.order++
+	entry := &timer{due: due, order: t.order, fire: fire}
+	t.set.Set(entry)
+	return entry
+}
+
+// disarm takes a timer back; nil is no timer.
+func (t *timers) disarm(entry *timer) {
+	if entry != nil {
+		t.set.Delete(entry)
+	}
+}
+
+// next is when the first timer is due; 0 if there is none.
+func (t *timers) next() msg.Time {
+	if first, ok := t.set.Min(); ok {
+		return first.due
+	}
+	return 0
+}
+
+// pop takes the first timer that is due.
+func (t *timers) pop(now msg.Time) *timer {
+	first, ok := t.set.Min()
+	if !ok || first.due > now {
+		return nil
+	}
+	t.set.PopMin()
+	return first
+}
+
+// tickBatch is how many timers one tick fires: what fell due while nothing ran
+// is admitted in portions, and other commands come between them.
+const tickBatch = 64
+
+// stepTick fires what is due, accepts what has waited long, and writes down
+// acknowledgements that found no record to ride on.
+func (p *Partition) stepTick(*msg.Command) {
+	for range tickBatch {
+		t := p.timers.pop(p.now)
+		if t == nil {
+			break
+		}
+		t.fire(p)
+	}
+	p.acceptAged()
+	if len(p.acks) > 0 && p.now >= p.ackDue {
+		p.commit(p.record(msg.RecordAck))
+	}
+}
+
+// NextDue is when the partition wants a CommandTick; 0 for never.
+func (p *Partition) NextDue() msg.Time {
+	due := p.timers.next()
+	if len(p.acks) > 0 {
+		due = earlier(due, p.ackDue)
+	}
+	p.dropSettled()
+	if p.aging.len() > 0 {
+		due = earlier(due, p.agedAt(*p.aging.at(0)))
+	}
+	return due
+}
+
+func earlier(a, b msg.Time) msg.Time {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// armReminder sets the timer of a reminder.
+func (p *Partition) armReminder(i *instance, r *reminder) {
+	r.timer = p.timers.arm(r.Due, func(p *Partition) { p.fireReminder(i, r) })
+}
+
+// fireReminder puts the reminder's message into the queue of its instance. The
+// record that consumes the message takes the reminder away, or sets its next
+// time: until then, a crash makes it due again.
+func (p *Partition) fireReminder(i *instance, r *reminder) {
+	r.timer = nil
+	if i.reminder(r.Name) != r || r.queued {
+		return
+	}
+	r.queued = true
+	id := msg.FingerprintOf([]byte("reminder"), []byte(i.ref.Kind), []byte(i.ref.Key), []byte(r.Name), timeBytes(r.Due))
+	invocation := msg.InvocationID(id)
+	binary.BigEndian.PutUint16(invocation[:], uint16(p.config.Partition))
+	p.enqueue(p.newInput(&msg.Message{
+		Kind: msg.MessageTimer, Target: i.ref, Handler: r.Handler, Payload: r.Payload,
+		Invocation: invocation, Reminder: r.Name, NotBefore: r.Due,
+	}))
+}
+
+// armDelayed sets the timer of an accepted message that is not due yet.
+func (p *Partition) armDelayed(a *accepted) {
+	p.timers.arm(a.message.NotBefore, func(p *Partition) { p.enqueueAccepted(a) })
+}
+
+// armTTL makes sure that an entity with a TTL is looked at when it may be over.
+func (p *Partition) armTTL(i *instance) {
+	if i.kind == nil || i.kind.IdleTTL <= 0 || !i.exists || i.own().ttl != nil {
+		return
+	}
+	p.armTTLAt(i, i.touched+msg.Time(i.kind.IdleTTL))
+}
+
+func (p *Partition) armTTLAt(i *instance, due msg.Time) {
+	i.owned.ttl = p.timers.arm(due, func(p *Partition) {
+		i.owned.ttl = nil
+		p.expire(i)
+	})
+}
+
+// expire deletes an entity whose TTL is over; one that was touched meanwhile,
+// or has work to do, is looked at again later.
+func (p *Partition) expire(i *instance) {
+	switch {
+	case !i.exists || i.kind == nil:
+	case i.touched+msg.Time(i.kind.IdleTTL) > p.now:
+		p.armTTL(i)
+	case i.live != nil && (i.live.running != nil || i.live.queue.len() > 0):
+		p.armTTLAt(i, p.now+msg.Time(i.kind.IdleTTL))
+	default:
+		r := p.record(msg.RecordStep)
+		r.Instance = i.ref
+		r.Changes = []msg.Change{{Kind: msg.ChangeDelete}}
+		p.commit(r)
+		p.release(i)
+	}
+}
+
+func timeBytes(t msg.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(t))
+}

@@ -1,0 +1,505 @@
+package engine
+
+import (
+	"encoding/binary"
+
+	"github.com/holdfast-io/holdfast/internal/invariant"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// newInput makes an input of a message, at the instance it is for.
+func (p *Partition) newInput(m *msg.Message) *input {
+	in := &input{message: m, target: p.instance(m.Target), handler: p.handler(m.Target.Kind, m.Handler), arrived: p.now}
+	if in.handler != nil {
+		m.Handler = in.handler.Name // an alias stands for the handler
+	}
+	return in
+}
+
+// enqueueOrArm takes up a message that has just been accepted.
+func (p *Partition) enqueueOrArm(a *accepted) {
+	if a.message.NotBefore > p.now {
+		p.armDelayed(a)
+		return
+	}
+	p.enqueueAccepted(a)
+}
+
+func (p *Partition) enqueueAccepted(a *accepted) {
+	in := p.newInput(a.message)
+	in.inbox = a.id
+	p.enqueue(in)
+}
+
+// enqueue puts an input behind the others of its instance.
+func (p *Partition) enqueue(in *input) {
+	p.recall(in)
+	i := in.target
+	if i.live == nil {
+		i.live = &live{}
+	}
+	i.live.queue.push(in)
+	p.queued++
+	p.start(i)
+}
+
+// recall finds out how often the input began to run before the process ended.
+func (p *Partition) recall(in *input) {
+	if p.attempts.Len() == 0 {
+		return
+	}
+	f := p.fingerprint(in)
+	if count, ok := p.attempts.Get(string(f[:])); ok {
+		in.attempts, in.recorded = count, true
+	}
+}
+
+// fingerprint recognises an input after a crash: by its number, its place in
+// the inbox or its identity, and for a request without one by what it asks.
+func (p *Partition) fingerprint(in *input) (f msg.Fingerprint) {
+	m := in.message
+	switch {
+	case m.ID.Number > 0:
+		f[0] = 1
+		binary.BigEndian.PutUint16(f[1:], uint16(m.ID.Source))
+		binary.BigEndian.PutUint16(f[3:], uint16(m.ID.Destination))
+		binary.BigEndian.PutUint64(f[8:], uint64(m.ID.Number))
+	case in.inbox > 0:
+		f[0] = 2
+		binary.BigEndian.PutUint16(f[1:], uint16(p.config.Partition))
+		binary.BigEndian.PutUint64(f[8:], uint64(in.inbox))
+	case in.identity != (identity{}):
+		f = in.identity.id
+		binary.BigEndian.PutUint64(f[8:], binary.BigEndian.Uint64(f[8:])^in.identity.number)
+	case m.Kind == msg.MessageTimer:
+		f = msg.Fingerprint(m.Invocation)
+	default:
+		f = anonymous(m)
+	}
+	return f
+}
+
+func anonymous(m *msg.Message) msg.Fingerprint {
+	return msg.FingerprintOf([]byte(m.Target.Kind), []byte(m.Target.Key), []byte(m.Handler), m.Payload.Body)
+}
+
+// start runs the next input of an instance, if it may. Inputs that need no
+// handler to be settled are settled on the way.
+func (p *Partition) start(i *instance) {
+	for l := i.live; l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt; {
+		p.begun(p.dequeue(i))
+	}
+	p.release(i)
+}
+
+func (p *Partition) dequeue(i *instance) *input {
+	p.queued--
+	return i.live.queue.pop()
+}
+
+// putBack puts an input that was not consumed before all others.
+func (p *Partition) putBack(in *input) {
+	p.queued++
+	in.target.live.queue.pushFront(in)
+}
+
+// begun settles an input, or runs its handler.
+func (p *Partition) begun(in *input) {
+	m, i := in.message, in.target
+	switch {
+	case m.Kind == msg.MessageTimer && !p.stillSet(in):
+		in.settled = true
+	case m.Deadline > 0 && p.now > m.Deadline:
+		p.complete(in, &msg.Outcome{Err: msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable,
+			"the deadline passed before %s of %s began", m.Handler, m.Target)})
+	case in.attempts >= p.config.Limits.AttemptsMax:
+		p.giveUp(in, msg.CodeQuarantined, "the process ended or the handler failed in each of its attempts")
+	case in.operation == msg.OperationDelete:
+		p.complete(in, &msg.Outcome{Delete: true})
+	case in.handler == nil || in.handler.Mode != msg.ModeUpdate:
+		p.fault(in, "no update "+m.Handler+" is served for kind "+m.Target.Kind)
+	case i.kind.Strict && !i.exists && !in.handler.Creates:
+		p.complete(in, &msg.Outcome{Err: notCreated(i.ref)})
+	default:
+		p.run(in)
+	}
+}
+
+// stillSet says whether the reminder that made an input is set as it was.
+func (p *Partition) stillSet(in *input) bool {
+	r := in.target.reminder(in.message.Reminder)
+	return r != nil && r.queued && r.Due == in.message.NotBefore
+}
+
+// run begins an attempt. That there were others before is recorded first.
+func (p *Partition) run(in *input) {
+	if in.attempts > 0 && !in.external {
+		r := p.record(msg.RecordAttempt)
+		r.Instance = in.target.ref
+		r.Attempts = []msg.AttemptCount{{Input: p.fingerprint(in), Count: in.attempts}}
+		p.commit(r)
+		in.recorded = true
+	}
+	in.attempts++
+	p.lastRun++
+	entry := &run{id: p.lastRun, target: in.target, input: in}
+	p.runs[entry.id] = entry
+	in.target.live.running = entry
+	p.stats.Turns++
+	p.dispatch(msg.ModeUpdate, in.message, in.target, in.attempts, p.fingerprint(in))
+}
+
+// stepOutcome takes what a run came to. The outcome of a run that was given up
+// is refused.
+func (p *Partition) stepOutcome(c *msg.Command) {
+	entry := p.runs[c.Outcome.Run]
+	if entry == nil {
+		return
+	}
+	delete(p.runs, entry.id)
+	if entry.read {
+		p.finishRead(entry, c.Outcome)
+		return
+	}
+	entry.target.live.running = nil
+	p.conclude(entry.input, c.Outcome)
+	p.start(entry.target)
+}
+
+// stepAbandon gives a run up.
+func (p *Partition) stepAbandon(c *msg.Command) {
+	c.Outcome = &msg.Outcome{Run: c.Run, Fault: "the handler has not returned in time; long or blocking work belongs in an activity"}
+	p.stepOutcome(c)
+}
+
+func (p *Partition) conclude(in *input, o *msg.Outcome) {
+	switch {
+	case o.Fault != "":
+		p.fault(in, o.Fault)
+	case o.Panicked && !p.callerWaits(in):
+		p.stats.Panics++
+		p.panicked(in, o.Err)
+	default:
+		if o.Panicked {
+			p.stats.Panics++
+		}
+		in.target.live.faults = 0
+		p.complete(in, o)
+	}
+}
+
+// callerWaits says whether somebody is told what an input comes to.
+func (p *Partition) callerWaits(in *input) bool {
+	return in.external || !in.message.ReplyTo.Invocation.IsZero()
+}
+
+func (p *Partition) finishRead(entry *run, o *msg.Outcome) {
+	p.stats.Reads++
+	reply := msg.Reply{Invocation: entry.message.Invocation, Payload: o.Output, Err: o.Err, Found: true}
+	if o.Fault != "" {
+		reply.Err = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", entry.target.ref, o.Fault)
+	}
+	p.reply([]msg.Waiter{entry.waiter}, entry.seen, reply)
+}
+
+// complete consumes an input together with everything it caused.
+func (p *Partition) complete(in *input, o *msg.Outcome) {
+	i := in.target
+	r := p.record(msg.RecordStep)
+	r.Instance = i.ref
+	if err := p.tooLarge(i, o); err != nil {
+		o = &msg.Outcome{Err: err}
+	}
+	p.consume(r, in, o)
+	if o.Err == nil || o.Keep {
+		p.keep(r, in, o)
+	}
+	if o.Err != nil {
+		p.stats.Outcomes++
+	}
+	p.finish(r, in, o)
+}
+
+// tooLarge refuses a turn that would write more than is allowed.
+func (p *Partition) tooLarge(i *instance, o *msg.Outcome) *msg.Error {
+	limit := p.config.Limits.StateBytesMax
+	if i.kind != nil && i.kind.StateBytesMax > 0 {
+		limit = i.kind.StateBytesMax
+	}
+	if o.Root != nil && len(o.Root.Body) > limit {
+		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+			"the state of %s would be %d bytes, the limit is %d; keep what grows in a Map or List", i.ref, len(o.Root.Body), limit)
+	}
+	total := len(o.Output.Body)
+	if o.Root != nil {
+		total += len(o.Root.Body)
+	}
+	for i := range o.Changes {
+		total += len(o.Changes[i].Field) + len(o.Changes[i].Key) + len(o.Changes[i].Value)
+	}
+	for i := range o.Sends {
+		total += len(o.Sends[i].Payload.Body) + len(o.Sends[i].Target.Key)
+	}
+	for i := range o.Remind {
+		total += len(o.Remind[i].Payload.Body)
+	}
+	if o.Tail != nil {
+		total += len(o.Tail.Payload.Body)
+	}
+	if total > p.config.Limits.RecordBytesMax {
+		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+			"the turn of %s would write %d bytes, the limit is %d; change or send less in one turn", i.ref, total, p.config.Limits.RecordBytesMax)
+	}
+	return nil
+}
+
+// consume marks an input as done in a record.
+func (p *Partition) consume(r *msg.Record, in *input, o *msg.Outcome) {
+	in.settled = true
+	m := in.message
+	switch {
+	case in.external:
+		delete(p.inflight, in.identity)
+	case in.inbox > 0:
+		r.Finished = []msg.Index{in.inbox}
+	case m.ID.Number > 0:
+		r.Consumed = []msg.MessageID{m.ID}
+	case m.Kind == msg.MessageTimer:
+		p.consumeReminder(r, in, o)
+	}
+	if in.recorded {
+		r.Attempts = []msg.AttemptCount{{Input: p.fingerprint(in)}}
+	}
+}
+
+// consumeReminder takes away a reminder that has fired, or sets when it fires
+// next. What the handler did to it itself comes first.
+func (p *Partition) consumeReminder(r *msg.Record, in *input, o *msg.Outcome) {
+	entry := in.target.reminder(in.message.Reminder)
+	if kept := o.Err == nil || o.Keep; entry == nil || kept && (o.Delete || names(o, entry.Name)) {
+		return
+	}
+	next := entry.Reminder
+	next.Due = entry.Schedule.Next(p.now, entry.Due)
+	if next.Due == 0 {
+		r.Forget = append(r.Forget, entry.Name)
+		return
+	}
+	r.Remind = append(r.Remind, next)
+}
+
+// names says whether a turn set or cleared a reminder.
+func names(o *msg.Outcome, name string) bool {
+	for i := range o.Remind {
+		if o.Remind[i].Name == name {
+			return true
+		}
+	}
+	for _, forgotten := range o.Forget {
+		if forgotten == name {
+			return true
+		}
+	}
+	return false
+}
+
+// keep writes what a turn changed and sent into its record.
+func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
+	i := in.target
+	switch {
+	case o.Delete && i.exists:
+		r.Changes = []msg.Change{{Kind: msg.ChangeDelete}}
+	case o.Delete:
+	default:
+		if o.Root != nil && !unchanged(i, *o.Root, o.Version) {
+			r.Changes = append(r.Changes, rootChange(i, *o.Root, o.Version))
+		}
+		r.Changes = append(r.Changes, o.Changes...)
+		r.Remind = append(r.Remind, o.Remind...)
+		r.Forget = append(r.Forget, o.Forget...)
+	}
+	for n := range o.Sends {
+		p.sendOutgoing(r, in, &o.Sends[n], msg.MessageSend, msg.ReplyTo{})
+	}
+}
+
+func (p *Partition) sendOutgoing(r *msg.Record, in *input, out *msg.Outgoing, kind msg.MessageKind, to msg.ReplyTo) {
+	m := &msg.Message{
+		Kind: kind, Sender: in.target.ref, Target: out.Target, Handler: out.Handler, Payload: out.Payload,
+		Headers: out.Headers, Traceparent: in.message.Traceparent, Deadline: out.Deadline,
+		NotBefore: out.NotBefore, ReplyTo: to, Identity: out.Identity,
+	}
+	p.send(r, m, p.place(out.Target, out.Affinity))
+}
+
+// finish answers whoever waits for an input, or hands the obligation on, and
+// commits the record.
+func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
+	id := in.message.Invocation
+	answer := msg.Answer{Invocation: id, Status: msg.StatusCompleted, Payload: o.Output, Err: o.Err}
+	if o.Err != nil {
+		answer.Status, answer.Payload = msg.StatusFailed, msg.Payload{}
+	}
+	known := p.answers.byInvocation[id] // submitted
+	tail := o.Tail != nil && o.Err == nil
+	switch {
+	case tail:
+		p.handOver(r, in, o.Tail, known)
+	case in.external && in.identity != (identity{}):
+		answer.Body = in.body
+		r.Answers = []msg.Answer{identified(answer, in.identity)}
+	case in.external:
+	case !in.message.ReplyTo.Invocation.IsZero():
+		p.sendReply(r, in, &answer)
+	case known != nil && known.pending():
+		r.Answers = []msg.Answer{ended(known, answer)}
+	}
+	index := in.target.index
+	if !empty(r) {
+		p.commit(r)
+		index = r.Index
+	}
+	switch {
+	case tail && in.external:
+		p.waiters[id] = append(p.waiters[id], in.waiters...)
+	case tail:
+	case in.external:
+		p.reply(in.waiters, index, replyOf(&answer))
+	default:
+		p.answered(id, index, replyOf(&answer))
+	}
+}
+
+// empty says that a record would change nothing: an outcome of a request
+// without identity that left everything as it was.
+func empty(r *msg.Record) bool {
+	return len(r.Consumed) == 0 && len(r.Finished) == 0 && len(r.Changes) == 0 && len(r.Outbox) == 0 &&
+		len(r.Remind) == 0 && len(r.Forget) == 0 && len(r.Answers) == 0 && len(r.Attempts) == 0
+}
+
+// handOver passes the obligation to answer to a tail call.
+func (p *Partition) handOver(r *msg.Record, in *input, tail *msg.Outgoing, known *answer) {
+	to := in.message.ReplyTo
+	switch {
+	case known != nil && known.pending():
+		to = msg.ReplyTo{Origin: p.config.Partition, Invocation: known.Invocation}
+	case in.external && in.identity != (identity{}):
+		r.Answers = []msg.Answer{identified(msg.Answer{
+			Invocation: in.message.Invocation, Status: msg.StatusPending, Body: in.body}, in.identity)}
+	}
+	if tail.Deadline == 0 {
+		tail.Deadline = in.message.Deadline
+	}
+	if len(tail.Headers) == 0 {
+		tail.Headers = in.message.Headers
+	}
+	p.sendOutgoing(r, in, tail, msg.MessageTailCall, to)
+}
+
+// sendReply sends an outcome to the partition where its caller is known.
+func (p *Partition) sendReply(r *msg.Record, in *input, a *msg.Answer) {
+	to := in.message.ReplyTo
+	p.send(r, &msg.Message{
+		Kind: msg.MessageReply, Sender: in.target.ref, Payload: a.Payload, Err: a.Err, ReplyTo: to,
+		Traceparent: in.message.Traceparent,
+	}, to.Origin)
+}
+
+// fault deals with an attempt that consumed nothing. Who asked from outside
+// hears that it may try again; everything else waits.
+func (p *Partition) fault(in *input, reason string) {
+	l := in.target.live
+	l.faults++
+	p.stats.Faults++
+	if in.external {
+		in.settled = true
+		delete(p.inflight, in.identity)
+		err := msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", in.target.ref, reason)
+		p.reply(in.waiters, 0, msg.Reply{Invocation: in.message.Invocation, Err: err})
+	} else {
+		p.putBack(in)
+	}
+	if l.faults >= p.config.Limits.AttemptsMax {
+		p.park(in.target, reason)
+		return
+	}
+	if !in.external {
+		in.attempts = 0 // the handler is not to blame
+		p.retry(in.target, l.faults)
+	}
+}
+
+// panicked deals with a panic that nobody is told about.
+func (p *Partition) panicked(in *input, err *msg.Error) {
+	if in.attempts >= p.config.Limits.AttemptsMax {
+		p.giveUp(in, msg.CodePanic, err.Message)
+		return
+	}
+	p.putBack(in)
+	p.retry(in.target, in.attempts)
+}
+
+// retry lets an instance wait before its next attempt.
+func (p *Partition) retry(i *instance, attempts uint32) {
+	limits := &p.config.Limits
+	delay := limits.RetryDelayMax
+	if shift := attempts - 1; shift < 20 {
+		delay = min(delay, limits.RetryDelay<<shift)
+	}
+	i.live.retryAt = p.now + msg.Time(delay)
+	p.timers.arm(i.live.retryAt, func(p *Partition) {
+		if i.live != nil {
+			p.start(i)
+		}
+	})
+}
+
+// park stops an instance until an operator or another version of the code
+// takes it up. Its queue is kept.
+func (p *Partition) park(i *instance, reason string) {
+	i.live.parked = &msg.Parked{Target: i.ref, Reason: reason, Since: p.now}
+	p.parked.Set(i.ref.Kind+"\x00"+i.ref.Key, i)
+	for n := range i.live.queue.len() {
+		in := *i.live.queue.at(n)
+		invariant.Check(!in.settled, "a settled input waits at %s", i.ref)
+	}
+}
+
+func (p *Partition) unpark(i *instance) {
+	p.parked.Delete(i.ref.Kind + "\x00" + i.ref.Key)
+	i.live.parked, i.live.faults, i.live.retryAt = nil, 0, 0
+}
+
+// giveUp consumes an input without running it again. A message becomes a dead
+// letter; whoever waits hears of it.
+func (p *Partition) giveUp(in *input, code, reason string) {
+	o := &msg.Outcome{Err: msg.Errorf(code, msg.ClassFailed, "%s of %s was given up after %d attempts: %s",
+		in.message.Handler, in.message.Target, in.attempts, reason)}
+	if in.external && in.identity == (identity{}) {
+		in.recorded = false // what was asked is recognised when it is asked again
+	}
+	r := p.record(msg.RecordStep)
+	r.Instance = in.target.ref
+	p.consume(r, in, o)
+	if !in.external {
+		p.stats.DeadLettered++
+		r.DeadLetters = []msg.DeadLetter{{ID: in.message.Invocation, Message: *in.message, Reason: o.Err.Message, Time: p.now}}
+		p.boundDeadLetters(r)
+	}
+	p.finish(r, in, o)
+}
+
+// boundDeadLetters makes room for a dead letter.
+func (p *Partition) boundDeadLetters(r *msg.Record) {
+	if p.deadLetters.Len() < p.config.Limits.DeadLettersMax {
+		return
+	}
+	var oldest *msg.DeadLetter
+	p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
+		if oldest == nil || d.Time < oldest.Time {
+			oldest = d
+		}
+		return true
+	})
+	r.Discarded = append(r.Discarded, oldest.ID)
+}
