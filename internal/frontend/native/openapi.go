@@ -1,0 +1,218 @@
+package native
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/holdfast-io/holdfast/internal/ingress"
+	"github.com/holdfast-io/holdfast/internal/invariant"
+	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
+)
+
+// object is a JSON object; encoding/json writes its members in order of name,
+// so equal descriptions give equal documents.
+type object = map[string]any
+
+// OpenAPI describes what a program serves as an OpenAPI 3.1 document: a path
+// for every handler with the schemas of its input and output, the paths that
+// every kind has, and those of the server.
+func OpenAPI(d program.Description, version string) []byte {
+	paths := serverPaths()
+	tags := []object{}
+	for i := range d.Kinds {
+		kind := &d.Kinds[i]
+		tags = append(tags, described(object{"name": kind.Name}, kind.Doc))
+		addKind(paths, kind)
+	}
+	title := d.App
+	if title == "" {
+		title = "holdfast"
+	}
+	if d.CodeVersion != "" {
+		version = d.CodeVersion
+	}
+	document := object{
+		"openapi":    "3.1.0",
+		"info":       object{"title": title, "version": version},
+		"tags":       append(tags, object{"name": "server"}),
+		"paths":      paths,
+		"components": components(),
+	}
+	text, err := json.MarshalIndent(document, "", "  ")
+	invariant.Check(err == nil, "the OpenAPI document does not encode: %v", err)
+	return append(text, '\n')
+}
+
+func described(o object, doc string) object {
+	if doc != "" {
+		o["description"] = doc
+	}
+	return o
+}
+
+// addKind adds the paths of one kind.
+func addKind(paths object, kind *msg.Kind) {
+	root := "/v1/entities/" + kind.Name
+	operation := func(id, summary string, parameters []object, responses object) object {
+		return object{
+			"operationId": kind.Name + "." + id, "tags": []string{kind.Name}, "summary": summary,
+			"parameters": parameters, "responses": withErrors(responses),
+		}
+	}
+	paths[root] = object{
+		"get": operation("_list", "List keys in order",
+			[]object{queryParameter("limit", object{"type": "integer", "minimum": 1, "maximum": ingress.ListLimitMax}), queryParameter("after", stringSchema)},
+			object{"200": jsonResponse("A page of keys; next is empty after the last", reference("Page"))}),
+	}
+	paths[root+"/{key}"] = object{
+		"parameters": []object{keyParameter},
+		"get":        operation("_inspect", "Committed state", nil, object{"200": jsonResponse("The state", reference("Entity"))}),
+		"head":       operation("_exists", "Whether it exists", nil, object{"200": emptyResponse("It exists")}),
+		"delete":     operation("_delete", "Delete it", []object{parameterRef("IdempotencyKey")}, object{"204": emptyResponse("It does not exist any more")}),
+	}
+	paths[root+"/{key}/reminders"] = object{
+		"parameters": []object{keyParameter},
+		"get":        operation("_reminders", "Reminders that are set", nil, object{"200": jsonResponse("The reminders", reference("Reminders"))}),
+	}
+	for i := range kind.Handlers {
+		addHandler(paths, root, kind, &kind.Handlers[i])
+	}
+}
+
+// addHandler adds the paths of one handler: its call and, for an update, its
+// send.
+func addHandler(paths object, root string, kind *msg.Kind, handler *msg.Handler) {
+	path := root + "/{key}/" + handler.Name
+	operation := func(id string, parameters []object, responses object) object {
+		o := object{
+			"operationId": id, "tags": []string{kind.Name},
+			"parameters": parameters, "responses": withErrors(responses),
+		}
+		if handler.Input != nil {
+			o["requestBody"] = object{"required": true, "content": jsonContent(json.RawMessage(handler.Input))}
+		}
+		return object{"parameters": []object{keyParameter}, "post": described(o, handler.Doc)}
+	}
+	result := emptyResponse("null: the handler has no output")
+	if handler.Output != nil {
+		result = jsonResponse("The handler's output", json.RawMessage(handler.Output))
+	}
+	common := []object{parameterRef("IdempotencyKey"), parameterRef("RequestTimeout")}
+	id := kind.Name + "." + handler.Name
+	if handler.Mode == msg.ModeRead {
+		peek := queryParameter("peek", object{"type": "boolean"})
+		paths[path] = operation(id, []object{parameterRef("RequestTimeout"), peek}, object{"200": result})
+		return
+	}
+	paths[path] = operation(id, common, object{"200": result})
+	paths[path+"/send"] = operation(id+".send",
+		append(common, queryParameter("delay", stringSchema), queryParameter("at", object{"type": "string", "format": "date-time"})),
+		object{"202": jsonResponse("The request is durable", reference("Submitted"))})
+}
+
+// serverPaths are the paths that do not depend on what is served.
+func serverPaths() object {
+	operation := func(id, summary string, responses object, parameters ...object) object {
+		return object{
+			"operationId": id, "tags": []string{"server"}, "summary": summary,
+			"parameters": parameters, "responses": withErrors(responses),
+		}
+	}
+	done := object{"204": emptyResponse("Done")}
+	id, kind := pathParameter("id"), pathParameter("kind")
+	return object{
+		"/v1/invocations/{id}": object{"get": operation("invocation", "Status and result of a sent invocation",
+			object{"200": jsonResponse("As it stands", reference("Invocation"))}, id, queryParameter("wait", stringSchema))},
+		"/v1/parked": object{"get": operation("parked", "Entities that have stopped taking inputs",
+			object{"200": jsonResponse("The entities", object{"type": "object"})})},
+		"/v1/parked/{kind}/{key}/resume": object{"post": operation("resume", "Take a parked entity up again", done, kind, keyParameter)},
+		"/v1/parked/{kind}/{key}/skip":   object{"post": operation("skip", "Give up the input that an entity is parked on", done, kind, keyParameter)},
+		"/v1/dead-letters": object{"get": operation("deadLetters", "Messages that were given up",
+			object{"200": jsonResponse("The messages", object{"type": "object"})})},
+		"/v1/dead-letters/{id}":           object{"delete": operation("discard", "Forget a message", done, id)},
+		"/v1/dead-letters/{id}/redeliver": object{"post": operation("redeliver", "Take a message up again", done, id)},
+		"/healthz":                        object{"get": operation("health", "Whether the process answers", object{"200": emptyResponse("It does")})},
+		"/readyz":                         object{"get": operation("ready", "Whether requests are admitted", object{"200": emptyResponse("They are")})},
+		"/metrics":                        object{"get": operation("metrics", "Metrics in the Prometheus text format", object{"200": emptyResponse("The metrics")})},
+		"/openapi.json":                   object{"get": operation("openapi", "This document", object{"200": emptyResponse("The document")})},
+	}
+}
+
+var (
+	stringSchema = object{"type": "string"}
+	keyParameter = object{
+		"name": "key", "in": "path", "required": true,
+		"description": "1 to 1,024 bytes of UTF-8, escaped; not . or ..",
+		"schema":      object{"type": "string", "minLength": 1},
+	}
+)
+
+func pathParameter(name string) object {
+	return object{"name": name, "in": "path", "required": true, "schema": stringSchema}
+}
+
+func queryParameter(name string, schema object) object {
+	return object{"name": name, "in": "query", "schema": schema}
+}
+
+func parameterRef(name string) object {
+	return object{"$ref": "#/components/parameters/" + name}
+}
+
+func reference(name string) object { return object{"$ref": "#/components/schemas/" + name} }
+
+func jsonContent(schema any) object {
+	return object{"application/json": object{"schema": schema}}
+}
+
+func jsonResponse(text string, schema any) object {
+	return object{"description": text, "content": jsonContent(schema)}
+}
+
+func emptyResponse(text string) object { return object{"description": text} }
+
+// withErrors adds the answer to everything that goes wrong.
+func withErrors(responses object) object {
+	responses["default"] = object{"$ref": "#/components/responses/Error"}
+	return responses
+}
+
+func components() object {
+	properties := func(required string, members object) object {
+		return object{"type": "object", "required": strings.Fields(required), "properties": members}
+	}
+	integerSchema := object{"type": "integer"}
+	errorSchema := properties("error", object{"error": reference("ErrorObject")})
+	return object{
+		"responses": object{"Error": jsonResponse(
+			"400 invalid_argument, 403 denied, 404 not_found, 405 method_not_allowed, 409 conflict or cancelled, "+
+				"413 payload_too_large, 422 unprocessable, 429 resource_exhausted, 500 failed or panic, 503 unavailable, "+
+				"504 deadline_exceeded; or a handler's own code with the status of its class",
+			reference("Error"))},
+		"parameters": object{
+			"IdempotencyKey": object{"name": headerIdempotencyKey, "in": "header",
+				"description": "Repeats with the same key and body are one request",
+				"schema":      object{"type": "string", "minLength": 1, "maxLength": 255}},
+			"RequestTimeout": object{"name": headerRequestTimeout, "in": "header",
+				"description": "A Go duration or a number of seconds: do not begin later, do not wait longer",
+				"schema":      stringSchema},
+		},
+		"schemas": object{
+			"Error": errorSchema,
+			"ErrorObject": properties("code message", object{
+				"code": stringSchema, "message": stringSchema, "detail": object{}, "detail_base64": stringSchema}),
+			"Page": properties("entities next", object{
+				"entities": object{"type": "array", "items": stringSchema}, "next": stringSchema}),
+			"Entity": properties("kind key version state", object{
+				"kind": stringSchema, "key": stringSchema, "version": integerSchema, "state": object{}}),
+			"Submitted": properties("invocation_id", object{"invocation_id": stringSchema}),
+			"Invocation": properties("id status", object{
+				"id": stringSchema, "status": object{"enum": []string{"pending", "completed", "failed"}},
+				"result": object{}, "error": reference("ErrorObject")}),
+			"Reminders": properties("reminders", object{"reminders": object{"type": "array", "items": properties("name handler due", object{
+				"name": stringSchema, "handler": stringSchema, "due": object{"type": "string", "format": "date-time"},
+				"every": stringSchema, "cron": stringSchema})}}),
+		},
+	}
+}
