@@ -1,0 +1,258 @@
+package holdfast
+
+import (
+	"context"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
+)
+
+// Part is something an App is made of: a binding, an option, Parts, or another
+// App.
+type Part interface{ addTo(*App) }
+
+// Parts groups parts, so that a package can export what it serves.
+type Parts []Part
+
+func (p Parts) addTo(a *App) {
+	for _, part := range p {
+		a.add(part)
+	}
+}
+
+// App is a set of bindings under one name. It is immutable, and safe for
+// concurrent use.
+type App struct {
+	name         string
+	at           string
+	bindings     []*handlerBinding
+	options      []*kindOptions
+	interceptors []*interceptorPart
+	versions     []*versionPart
+	nilParts     int
+}
+
+// NewApp collects parts. It never fails; Validate reports every mistake at
+// once.
+func NewApp(name string, parts ...Part) *App {
+	a := &App{name: name, at: position()}
+	Parts(parts).addTo(a)
+	return a
+}
+
+func (a *App) add(part Part) {
+	if part == nil {
+		a.nilParts++
+		return
+	}
+	part.addTo(a)
+}
+
+// addTo makes the app a part of another one, which has the last word on name
+// and version.
+func (a *App) addTo(to *App) {
+	to.bindings = append(to.bindings, a.bindings...)
+	to.options = append(to.options, a.options...)
+	to.interceptors = append(to.interceptors, a.interceptors...)
+	to.nilParts += a.nilParts
+}
+
+// Name is the app's name.
+func (a *App) Name() string { return a.name }
+
+type versionPart struct{ version, at string }
+
+func (v *versionPart) addTo(a *App) { a.versions = append(a.versions, v) }
+
+// Version is the code version of the app, which the log records with every
+// turn. The default is the revision that the build was made from.
+func Version(v string) Part { return &versionPart{v, position()} }
+
+type interceptorPart struct {
+	fn interceptor
+	at string
+}
+
+func (i *interceptorPart) addTo(a *App) { a.interceptors = append(a.interceptors, i) }
+
+// Intercept surrounds every turn: logging, authorisation, tracing. The function
+// calls next to run the handler, and may return another error than next did,
+// which then is the turn's outcome. What it puts into the context is there in
+// ctx.Context. The first interceptor of an app is the outermost.
+func Intercept(fn func(ctx context.Context, info InvocationInfo, next func(context.Context) error) error) Part {
+	return &interceptorPart{fn, position()}
+}
+
+// handlerBinding joins a declaration and a function.
+type handlerBinding struct {
+	declaration *handlerDeclaration
+	at          string
+	unset       bool // the function is nil
+	prepare     func(state any) func(*servedHandler, context.Context, *msg.Turn) *msg.Outcome
+}
+
+func (b *handlerBinding) addTo(a *App) { a.bindings = append(a.bindings, b) }
+
+// servedKind is a kind that this app serves.
+type servedKind struct {
+	declaration  *kindDeclaration
+	options      *kindOptions // nil: none
+	stateVersion int
+	bindings     []*handlerBinding
+	handlers     map[string]*servedHandler // by name and alias
+}
+
+// servedHandler is a bound handler, ready to run.
+type servedHandler struct {
+	name         string // kind/handler, for people
+	declaration  *handlerDeclaration
+	kind         *servedKind
+	interceptors []interceptor
+	run          func(*servedHandler, context.Context, *msg.Turn) *msg.Outcome
+}
+
+// served gives what the app serves, in the order in which it was added. Of what
+// is there twice the first counts; Validate complains.
+func (a *App) served() []*servedKind {
+	var kinds []*servedKind
+	of := map[*kindDeclaration]*servedKind{}
+	get := func(d *kindDeclaration) *servedKind {
+		k := of[d]
+		if k == nil {
+			k = &servedKind{declaration: d, handlers: map[string]*servedHandler{}}
+			of[d] = k
+			kinds = append(kinds, k)
+		}
+		return k
+	}
+	for _, o := range a.options {
+		if k := get(o.declaration); o.declaration != nil && k.options == nil {
+			k.options, k.stateVersion = o, o.version
+		}
+	}
+	for _, b := range a.bindings {
+		k := get(b.declaration.kind)
+		k.bindings = append(k.bindings, b)
+	}
+	return kinds
+}
+
+// Program gives the app the form in which package server runs it. It is meant
+// for an app that Validate accepts.
+func (a *App) Program() program.Program {
+	p := &appProgram{kinds: map[string]*servedKind{}}
+	p.description = program.Description{App: a.name, CodeVersion: a.codeVersion()}
+	var interceptors []interceptor
+	for _, i := range a.interceptors {
+		interceptors = append(interceptors, i.fn)
+	}
+	for _, k := range a.served() {
+		if k.declaration == nil || p.kinds[k.declaration.name] != nil {
+			continue
+		}
+		k.prepare(interceptors)
+		p.kinds[k.declaration.name] = k
+		p.description.Kinds = append(p.description.Kinds, k.describe())
+	}
+	slices.SortFunc(p.description.Kinds, func(x, y msg.Kind) int { return strings.Compare(x.Name, y.Name) })
+	return p
+}
+
+func (a *App) codeVersion() string {
+	if len(a.versions) > 0 {
+		return a.versions[0].version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision, modified := "", ""
+	for _, setting := range info.Settings {
+		switch {
+		case setting.Key == "vcs.revision":
+			revision = setting.Value
+		case setting.Key == "vcs.modified" && setting.Value == "true":
+			modified = "+modified"
+		}
+	}
+	if revision == "" {
+		return "unknown"
+	}
+	return revision + modified
+}
+
+// prepare makes the kind's handlers ready to run.
+func (k *servedKind) prepare(interceptors []interceptor) {
+	if k.declaration.newState == nil {
+		return // made by no NewEntity
+	}
+	var options any
+	if k.options != nil {
+		options = k.options.value
+	}
+	state := k.declaration.newState(k.declaration, options)
+	for _, b := range k.bindings {
+		d := b.declaration
+		h := &servedHandler{
+			name: d.String(), declaration: d, kind: k,
+			interceptors: interceptors, run: b.prepare(state),
+		}
+		for _, name := range append([]string{d.name}, d.aliases...) {
+			if k.handlers[name] == nil {
+				k.handlers[name] = h
+			}
+		}
+	}
+}
+
+func (k *servedKind) describe() msg.Kind {
+	d := k.declaration
+	kind := msg.Kind{Name: d.name, Affinity: d.affinityName(), Doc: d.doc, StateVersion: uint32(k.stateVersion)}
+	if o := k.options; o != nil {
+		kind.StateBytesMax, kind.IdleTTL, kind.Strict = o.stateBytesMax, o.idleTTL, o.strict
+	}
+	for _, b := range k.bindings {
+		h := b.declaration
+		kind.Handlers = append(kind.Handlers, msg.Handler{
+			Name: h.name, Aliases: h.aliases, Mode: h.mode, Creates: h.creates, Doc: h.doc,
+			Input: h.input.schema(), Output: h.output.schema(),
+		})
+	}
+	slices.SortFunc(kind.Handlers, func(x, y msg.Handler) int { return strings.Compare(x.Name, y.Name) })
+	return kind
+}
+
+// appProgram runs the turns of an app.
+type appProgram struct {
+	description program.Description
+	kinds       map[string]*servedKind
+}
+
+var _ program.Program = (*appProgram)(nil)
+
+func (p *appProgram) Describe() program.Description { return p.description }
+
+func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
+	m := t.Message
+	k := p.kinds[m.Target.Kind]
+	if k == nil {
+		return absent(t, "app "+p.description.App+" serves no kind "+m.Target.Kind)
+	}
+	h := k.handlers[m.Handler]
+	if h == nil {
+		return absent(t, "kind "+m.Target.Kind+" has no handler "+m.Handler)
+	}
+	if t.Mode == msg.ModeRead && h.declaration.mode != msg.ModeRead {
+		return &msg.Outcome{Run: t.Run, Err: msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,
+			"%s is an update; only a read can be asked for without changing anything", h.name)}
+	}
+	return h.run(h, ctx, t)
+}
+
+// absent is a fault: the message waits for code that knows its handler.
+func absent(t *msg.Turn, reason string) *msg.Outcome {
+	return &msg.Outcome{Run: t.Run, Fault: reason + " in this version of the code"}
+}

@@ -1,0 +1,119 @@
+package holdfast
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/holdfast-io/holdfast/client"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// Client is the typed door from outside. It is safe for concurrent use.
+type Client struct{ conn client.Conn }
+
+// NewClient wraps a connection.
+func NewClient(c client.Conn) *Client { return &Client{c} }
+
+// Dial gives a client over HTTP. It connects when it is used.
+func Dial(url string) *Client { return NewClient(client.HTTP(url)) }
+
+// Conn is the untyped connection, for gateways.
+func (c *Client) Conn() client.Conn { return c.conn }
+
+// With binds a context for deadline, cancellation and trace. The result is what
+// handles take. The end of ctx ends the waiting, not the work.
+func (c *Client) With(ctx context.Context) *ClientContext {
+	return &ClientContext{Context: ctx, conn: c.conn}
+}
+
+// ClientContext is a client bound to a context.
+type ClientContext struct {
+	context.Context
+	conn client.Conn
+}
+
+func (c *ClientContext) invoke(r client.Request) (client.Reply, error) {
+	if c == nil || c.conn == nil {
+		return client.Reply{}, ErrUnavailable.Withf("the context has no connection; make it with Client.With")
+	}
+	reply, err := c.conn.Invoke(c.Context, r)
+	if err != nil {
+		return reply, arrived(err)
+	}
+	return reply, nil
+}
+
+func (c *ClientContext) canWait(r client.Request) ([]byte, error) {
+	reply, err := c.invoke(r)
+	return reply.Body, err
+}
+
+var _ Caller = (*ClientContext)(nil)
+
+// Invocation says that a request is durable. Await waits for its result.
+type Invocation[Out any] struct {
+	ID string
+
+	output *shape // nil: JSON
+}
+
+// Await waits for the result until the context ends. ErrNotFound if the server
+// does not know the invocation, for instance because its retention is over.
+func (r Invocation[Out]) Await(c *ClientContext) (out Out, err error) {
+	for {
+		reply, err := c.invoke(client.Request{Operation: client.Result, InvocationID: r.ID, Wait: true})
+		if err != nil {
+			return out, err
+		}
+		var answer invocationAnswer
+		if err := json.Unmarshal(reply.Body, &answer); err != nil {
+			return out, fmt.Errorf("decode the status of invocation %s: %w", r.ID, err)
+		}
+		switch {
+		case answer.Error != nil:
+			e := answer.Error
+			return out, &Error{Code: e.Code, Class: e.Class, Message: e.Message, Detail: e.Detail}
+		case answer.Status == msg.StatusCompleted.String():
+			err = r.decode(answer.Result, &out)
+			return out, err
+		case c.Err() != nil:
+			return out, fmt.Errorf("wait for invocation %s: %w", r.ID, context.Cause(c))
+		}
+	}
+}
+
+// invocationAnswer is the status of an invocation as the HTTP interface shows
+// it.
+type invocationAnswer struct {
+	Status string
+	Result json.RawMessage
+	Error  *struct {
+		Code    string
+		Class   Class
+		Message string
+		Detail  []byte
+	}
+}
+
+func (r Invocation[Out]) decode(result json.RawMessage, out *Out) error {
+	form := r.output
+	if form == nil {
+		form = new(shape)
+		*form = shapeOf[Out]()
+	}
+	if form.void {
+		return nil
+	}
+	payload := msg.Payload{Body: result}
+	if form.codec != nil { // what is no JSON is a base64 string in JSON
+		payload.ContentType = form.codec.ContentType()
+		if err := json.Unmarshal(result, &payload.Body); err != nil {
+			return fmt.Errorf("decode the result of invocation %s: %w", r.ID, err)
+		}
+	}
+	if err := form.decode(payload, out); err != nil {
+		return fmt.Errorf("decode the result of invocation %s as %v: %w", r.ID, form.value, err)
+	}
+	return nil
+}

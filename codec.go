@@ -1,0 +1,146 @@
+package holdfast
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// Void is the input or output of a handler that has none. On the wire it is an
+// empty body; null is understood too.
+type Void struct{}
+
+// None is the value of Void.
+var None Void
+
+var voidType = reflect.TypeFor[Void]()
+
+// Codec turns values into bytes. It is used by many goroutines at once. An
+// empty or JSON content type is reserved: it means JSON.
+type Codec interface {
+	ContentType() string
+	Marshal(v any) ([]byte, error)
+	Unmarshal(b []byte, v any) error
+}
+
+const contentJSON = "application/json"
+
+var errEmpty = errors.New("the body is empty")
+var errNull = errors.New("the body is null")
+
+// shape is how values of one type travel; it is prepared where the type is
+// declared, once.
+type shape struct {
+	value    reflect.Type
+	codec    Codec // nil: JSON
+	void     bool
+	nullable bool // null is a value of the type
+}
+
+func newShape(t reflect.Type, codec Codec) shape {
+	return shape{value: t, codec: codec, void: t == voidType, nullable: nullable(t)}
+}
+
+func nullable(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
+		return true
+	default:
+		return reflect.PointerTo(t).Implements(jsonUnmarshaler)
+	}
+}
+
+// encode writes the value that pointer points to.
+func (s *shape) encode(pointer any) (p msg.Payload, err error) {
+	switch {
+	case s.void:
+		return p, nil
+	case s.codec == nil:
+		p.Body, err = encodeJSON(pointer)
+	default:
+		p.ContentType = s.codec.ContentType()
+		p.Body, err = s.codec.Marshal(reflect.ValueOf(pointer).Elem().Interface())
+	}
+	return p, err
+}
+
+// decode reads a value to where pointer points. Fields that the type does not
+// have are skipped; anything else that does not fit is an error. A handle with
+// a codec of its own understands JSON as well, which gateways speak.
+func (s *shape) decode(p msg.Payload, pointer any) error {
+	if s.codec != nil && !isJSON(p.ContentType) {
+		return s.codec.Unmarshal(p.Body, pointer)
+	}
+	if s.void && len(p.Body) == 0 {
+		return nil
+	}
+	if len(p.Body) == 0 {
+		return errEmpty
+	}
+	if !s.nullable && !s.void && string(p.Body) == "null" {
+		return errNull
+	}
+	return decodeJSON(p.Body, pointer)
+}
+
+func isJSON(contentType string) bool {
+	return contentType == "" || strings.HasPrefix(contentType, contentJSON)
+}
+
+// encodeJSON is json.Marshal with a short way for the commonest small values.
+func encodeJSON(pointer any) ([]byte, error) {
+	switch v := pointer.(type) {
+	case *int64:
+		return strconv.AppendInt(nil, *v, 10), nil
+	case *int:
+		return strconv.AppendInt(nil, int64(*v), 10), nil
+	case *bool:
+		return strconv.AppendBool(nil, *v), nil
+	}
+	return json.Marshal(pointer)
+}
+
+// decodeJSON is json.Unmarshal with a short way for integers.
+func decodeJSON(body []byte, pointer any) error {
+	switch v := pointer.(type) {
+	case *int64:
+		if n, ok := smallInteger(body); ok {
+			*v = n
+			return nil
+		}
+	case *int:
+		if n, ok := smallInteger(body); ok {
+			*v = int(n)
+			return nil
+		}
+	}
+	return json.Unmarshal(body, pointer)
+}
+
+// smallInteger reads an integer of at most nine digits, which fits every int.
+// It says false about everything else, right or wrong.
+func smallInteger(body []byte) (n int64, ok bool) {
+	digits := body
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 9 || digits[0] == '0' && len(digits) > 1 {
+		return 0, false
+	}
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(d-'0')
+	}
+	if len(digits) < len(body) {
+		n = -n
+	}
+	return n, true
+}
+
+func shapeOf[T any]() shape { return newShape(reflect.TypeFor[T](), nil) }

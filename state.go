@@ -1,0 +1,163 @@
+package holdfast
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// stateCodec moves the state of one kind between its stored form and Go.
+type stateCodec[S any] struct {
+	options EntityOptions[S]
+	codec   Codec // nil: JSON
+	plan    *statePlan
+}
+
+func newStateCodec[S any](k *kindDeclaration, options any) *stateCodec[S] {
+	c := &stateCodec[S]{codec: k.codec, plan: k.plan}
+	if o, ok := options.(EntityOptions[S]); ok {
+		c.options = o
+	}
+	return c
+}
+
+// load makes the state that a handler works on. An error is a fault: the state
+// is there and cannot be used.
+func (c *stateCodec[S]) load(s *scope, into *S) error {
+	snapshot := &s.turn.State
+	var err error
+	switch {
+	case !snapshot.Exists || len(snapshot.Root.Body) == 0:
+		if c.options.Initial != nil {
+			*into = c.options.Initial(s.turn.Message.Target.Key)
+		}
+	case int(snapshot.StateVersion) == c.options.Version:
+		err = c.decode(snapshot.Root.Body, into)
+	case int(snapshot.StateVersion) > c.options.Version:
+		err = errors.New("it was written by newer code; run that, or write Migrate for the way back")
+	case c.options.Migrate == nil:
+		err = errors.New("it was written by older code; set EntityOptions.Migrate")
+	default:
+		if *into, err = c.options.Migrate(int(snapshot.StateVersion), snapshot.Root.Body); err != nil {
+			err = fmt.Errorf("migrate: %w", err)
+		}
+	}
+	if err != nil {
+		return errors.New(s.stateFault(err))
+	}
+	if len(c.plan.fields) > 0 {
+		c.bind(s, into)
+	}
+	if c.options.Activate == nil {
+		return nil
+	}
+	if err := c.options.Activate(into); err != nil {
+		return errors.New(s.stateFault(fmt.Errorf("activate: %w", err)))
+	}
+	return nil
+}
+
+// store puts the state after the turn into the outcome.
+func (c *stateCodec[S]) store(s *scope, from *S) error {
+	if len(c.plan.fields) > 0 {
+		c.collect(s, from)
+		if s.failure != nil {
+			return s.failure
+		}
+	}
+	s.encoding = true
+	defer func() { s.encoding = false }()
+	var err error
+	if c.codec == nil {
+		s.root.Body, err = encodeJSON(c.view(from))
+	} else {
+		s.root.ContentType = c.codec.ContentType()
+		s.root.Body, err = c.codec.Marshal(*from)
+	}
+	s.outcome.Root, s.outcome.Version = &s.root, uint32(c.options.Version)
+	return err
+}
+
+func (c *stateCodec[S]) decode(body []byte, into *S) error {
+	if c.codec != nil {
+		return c.codec.Unmarshal(body, into)
+	}
+	return decodeJSON(body, c.view(into))
+}
+
+// decodeInspected reads a state as the HTTP interface shows it: JSON with its
+// maps and lists in it, or what another codec wrote as a base64 string.
+func (c *stateCodec[S]) decodeInspected(body json.RawMessage, into *S) error {
+	if c.codec == nil {
+		return decodeJSON(body, c.view(into))
+	}
+	var stored []byte
+	if err := json.Unmarshal(body, &stored); err != nil {
+		return err
+	}
+	return c.codec.Unmarshal(stored, into)
+}
+
+// view gives the state as encoding/json may see it: without exported volatile
+// fields. plan.view has the memory layout of S, see planState.
+func (c *stateCodec[S]) view(state *S) any {
+	if c.plan.view == nil {
+		return state
+	}
+	return reflect.NewAt(c.plan.view, unsafe.Pointer(state)).Interface()
+}
+
+// boundField is a map or list of the state as the handler got it.
+type boundField struct {
+	field storedField
+	was   any
+}
+
+// storedField is a *Map or *List.
+type storedField interface {
+	bind(s *scope, name string) (was any)
+	collect(s *scope, name string, was any)
+	element() (t reflect.Type, list bool)
+}
+
+// bind joins the maps and lists of a state to their stored entries.
+func (c *stateCodec[S]) bind(s *scope, state *S) {
+	v := reflect.ValueOf(state).Elem()
+	s.bound = make([]boundField, len(c.plan.fields))
+	for i, f := range c.plan.fields {
+		field := v.Field(f.index).Addr().Interface().(storedField)
+		s.bound[i] = boundField{field, field.bind(s, f.name)}
+	}
+}
+
+// collect turns maps and lists that the handler has replaced into changes.
+// Those that it changed have noted their changes already.
+func (c *stateCodec[S]) collect(s *scope, state *S) {
+	v := reflect.ValueOf(state).Elem()
+	for i, f := range c.plan.fields {
+		field := v.Field(f.index).Addr().Interface().(storedField)
+		field.collect(s, f.name, s.bound[i].was)
+	}
+}
+
+// change notes one change of a map or list.
+func (s *scope) change(c msg.Change) { s.outcome.Changes = append(s.outcome.Changes, c) }
+
+// mayChange panics in a read.
+func (s *scope) mayChange(what, field string) {
+	if s.live().readOnly() {
+		panic("holdfast: " + what + " of field " + field + " in read " + s.name() +
+			": a read may only look; what changes something is an update")
+	}
+}
+
+// undecodable ends the turn because a stored entry does not have the type of
+// its field any more. The reason stays with the turn if the handler recovers.
+func (s *scope) undecodable(field, entry string, err error) {
+	s.fault = s.stateFault(fmt.Errorf("field %s, %s: %w", field, entry, err))
+	panic(s.fault)
+}
