@@ -1,0 +1,429 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path/filepath"
+	"sync"
+
+	"github.com/holdfast-io/holdfast/host"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// log implements host.Log on segments.
+//
+// The fields above mu belong to the one goroutine that appends.
+type log struct {
+	config *Config
+	spares *spares
+
+	file     File           // of the last segment
+	offset   int64          // where the next item goes
+	buffer   []byte         // of the next write
+	lastHash host.FrameHash // of the last frame
+	lastAt   int64          // where the last frame is in its segment
+	unsealed bool           // a frame was appended since the last seal
+	acquired bool           // since the host was opened
+
+	mu         sync.Mutex
+	segments   []segment // oldest first; the last is written
+	lastNumber msg.FrameNumber
+	epoch      msg.Epoch // newest
+	poison     error     // after a failed write, or closed
+	trimBefore msg.FrameNumber
+	trimming   bool
+	trimmed    sync.Cond
+}
+
+var _ host.Log = (*log)(nil)
+
+// bufferBytes is the largest payload that is copied behind its header, so that
+// a frame is one write. A larger one costs more to copy than a second write.
+const bufferBytes = 1 << 20
+
+// hashAside is the payload from which on a frame is hashed beside its sync
+// instead of before it: about 10 µs.
+const hashAside = 8 << 10
+
+// Acquire makes the caller the writer. The first epoch after the host was
+// opened is in the header of its segment already.
+func (l *log) Acquire(ctx context.Context) (msg.Epoch, host.Frame, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, host.Frame{}, fmt.Errorf("acquire log: %w", err)
+	}
+	l.mu.Lock()
+	epoch, err := l.epoch, l.poison
+	l.mu.Unlock()
+	if err != nil {
+		return 0, host.Frame{}, err
+	}
+	if l.acquired {
+		epoch++
+		if err := l.writeSeal(epoch); err != nil {
+			return 0, host.Frame{}, err
+		}
+		l.mu.Lock()
+		l.epoch = epoch
+		l.mu.Unlock()
+	}
+	l.acquired = true
+	last, err := l.readLast()
+	return epoch, last, err
+}
+
+// readLast reads the last frame again.
+func (l *log) readLast() (host.Frame, error) {
+	l.mu.Lock()
+	number := l.lastNumber
+	l.mu.Unlock()
+	if number == 0 {
+		return host.Frame{}, nil
+	}
+	for f, err := range l.Frames(number) {
+		if err != nil {
+			return host.Frame{}, err
+		}
+		f.Payload = append([]byte(nil), f.Payload...)
+		return f, nil
+	}
+	return host.Frame{}, fmt.Errorf("read frame %d: %w: it is not in the log", number, host.ErrCorrupt)
+}
+
+// Frames reads the segments, each up to its known end.
+func (l *log) Frames(from msg.FrameNumber) iter.Seq2[host.Frame, error] {
+	l.mu.Lock()
+	segments := append([]segment(nil), l.segments...)
+	l.mu.Unlock()
+	return readFrames(l.config, segments, from)
+}
+
+// Oldest is the first frame of the oldest segment.
+func (l *log) Oldest() msg.FrameNumber {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.segments[0].first
+}
+
+// Append writes the frame behind the last one, or into the next segment if it
+// does not fit, and syncs it.
+func (l *log) Append(f *host.Frame) error {
+	current, err := l.accepts(f)
+	if err != nil {
+		return err
+	}
+	bytes := int64(itemHeaderBytes + len(f.Payload))
+	l.keepAhead(&current, bytes)
+	hash := l.hash(f)
+	at := l.offset
+	if l.offset+bytes+itemHeaderBytes <= current.bytes {
+		err = l.write(f, &current)
+	} else {
+		at, err = pageBytes, l.roll(f, &current)
+	}
+	if err != nil {
+		return l.poisoned(fmt.Errorf("append frame %d: %w", f.Number, err))
+	}
+	l.lastHash, l.unsealed = hash(), true
+	l.offset = at + bytes
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lastNumber = f.Number
+	last := &l.segments[len(l.segments)-1]
+	last.end, last.last = l.offset, f.Number
+	return nil
+}
+
+// accepts says whether f is the next frame of the newest writer, and gives the
+// segment that is being written.
+func (l *log) accepts(f *host.Frame) (segment, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	current := l.segments[len(l.segments)-1]
+	switch {
+	case l.poison != nil:
+		return current, l.poison
+	case f.Epoch < l.epoch && l.config.mutant != mutantNoFence:
+		return current, fmt.Errorf("append frame %d: %w: its epoch is %d, the newest is %d", f.Number, host.ErrFenced, f.Epoch, l.epoch)
+	case f.Epoch > l.epoch || !l.acquired:
+		return current, fmt.Errorf("append frame %d: %w: epoch %d was not acquired", f.Number, host.ErrConflict, f.Epoch)
+	case f.Group != logGroup:
+		return current, fmt.Errorf("append frame %d: %w: it is of log group %d, this host has only group %d", f.Number, host.ErrConflict, f.Group, logGroup)
+	case f.Number != l.lastNumber+1:
+		return current, fmt.Errorf("append frame %d: %w: the next is %d", f.Number, host.ErrConflict, l.lastNumber+1)
+	case f.Previous != l.lastHash:
+		return current, fmt.Errorf("append frame %d: %w: it follows a frame with hash %x, the last one has %x", f.Number, host.ErrConflict, f.Previous, l.lastHash)
+	case len(f.Payload) > l.config.FrameBytesMax:
+		return current, fmt.Errorf("append frame %d: payload of %d bytes is over the limit of %d", f.Number, len(f.Payload), l.config.FrameBytesMax)
+	}
+	return current, nil
+}
+
+// keepAhead sees to it that the next segment is prepared before the current one
+// is half full, or that Room says that it cannot be: what is in flight then
+// still has the other half.
+func (l *log) keepAhead(current *segment, bytes int64) {
+	if l.spares.available() {
+		return
+	}
+	if l.offset+bytes > current.bytes/2 {
+		l.spares.wait()
+		_ = l.spares.room(l.config.spareBytes(current.bytes)) // Room tells
+	}
+}
+
+// hash begins to hash the frame and gives what waits for the result.
+func (l *log) hash(f *host.Frame) func() host.FrameHash {
+	if len(f.Payload) < hashAside {
+		h := f.Hash()
+		return func() host.FrameHash { return h }
+	}
+	done := make(chan host.FrameHash, 1)
+	go func() { done <- f.Hash() }()
+	return func() host.FrameHash { return <-done }
+}
+
+// write puts the frame at the offset of the current segment and syncs it.
+func (l *log) write(f *host.Frame, current *segment) error {
+	l.buffer = appendFrameHeader(l.buffer[:0], f, saltSum(current.salt))
+	if err := writeFrame(l.file, l.offset, &l.buffer, f.Payload); err != nil {
+		return err
+	}
+	if l.config.mutant == mutantNoDataSync {
+		return nil
+	}
+	return l.file.Datasync()
+}
+
+// writeFrame writes what is in the buffer and the payload behind it.
+func writeFrame(file File, at int64, buffer *[]byte, payload []byte) error {
+	if len(payload) <= bufferBytes {
+		*buffer = append(*buffer, payload...)
+		payload = nil
+	}
+	if _, err := file.WriteAt(*buffer, at); err != nil {
+		return err
+	}
+	if len(payload) == 0 {
+		return nil
+	}
+	_, err := file.WriteAt(payload, at+int64(len(*buffer)))
+	return err
+}
+
+// roll begins the next segment with the frame.
+func (l *log) roll(f *host.Frame, current *segment) error {
+	return l.begin(segmentHeader{
+		number: current.number + 1, epoch: l.epochNow(), first: f.Number,
+		previous: l.lastHash, previousEnd: l.offset,
+	}, f, l.config.spareBytes(current.bytes))
+}
+
+// epochNow is the newest epoch.
+func (l *log) epochNow() msg.Epoch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoch
+}
+
+// begin makes a new segment the current one, of the size if none is prepared.
+// It has its name only when the header and the frame, if there is one, are
+// durable: a segment that is visible begins with valid bytes.
+func (l *log) begin(header segmentHeader, f *host.Frame, bytes int64) error {
+	s, err := l.spares.take(bytes)
+	if err != nil {
+		return err
+	}
+	file, begun, err := beginSegment(l.config, s, &l.buffer, header, f)
+	if err != nil {
+		return err
+	}
+	if l.file != nil {
+		// All of it is durable: nothing depends on how it closes.
+		_ = l.file.Close()
+	}
+	l.file, l.offset = file, begun.end
+	l.mu.Lock()
+	if n := len(l.segments); n > 0 && l.segments[n-1].number == begun.number {
+		l.segments = l.segments[:n-1]
+	}
+	l.segments = append(l.segments, begun)
+	l.mu.Unlock()
+	l.spares.prepare(l.config.spareBytes(begun.bytes))
+	return nil
+}
+
+// Seal writes a seal behind the last frame.
+func (l *log) Seal() error {
+	l.mu.Lock()
+	poison, epoch := l.poison, l.epoch
+	l.mu.Unlock()
+	if poison != nil || !l.unsealed {
+		return poison
+	}
+	return l.writeSeal(epoch)
+}
+
+// writeSeal writes and syncs a seal that carries the epoch.
+func (l *log) writeSeal(epoch msg.Epoch) error {
+	l.mu.Lock()
+	current, number := l.segments[len(l.segments)-1], l.lastNumber
+	l.mu.Unlock()
+	var err error
+	if l.offset+itemHeaderBytes <= current.bytes {
+		seal := item{kind: itemSeal, epoch: epoch, number: number, hash: l.lastHash}
+		l.buffer = seal.append(l.buffer[:0], saltSum(current.salt))
+		if _, err = l.file.WriteAt(l.buffer, l.offset); err == nil {
+			err = l.file.Datasync()
+		}
+		l.offset += itemHeaderBytes
+	} else {
+		err = l.begin(segmentHeader{
+			number: current.number + 1, epoch: epoch, first: number + 1,
+			previous: l.lastHash, previousEnd: l.offset,
+		}, nil, l.config.spareBytes(current.bytes))
+	}
+	if err != nil {
+		return l.poisoned(fmt.Errorf("seal frame %d: %w", number, err))
+	}
+	l.unsealed = false
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segments[len(l.segments)-1].end = l.offset
+	return nil
+}
+
+// poisoned ends the log: what is durable is unknown from here on, because a
+// failed sync may have thrown away what it did not write.
+func (l *log) poisoned(cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := fmt.Errorf("%w: %w: restart, so that the log is read again", host.ErrPoisoned, cause)
+	if l.config.mutant != mutantRetryAfterFailure {
+		l.poison = err
+	}
+	return err
+}
+
+// Confirm says whether the epoch is the newest.
+func (l *log) Confirm(epoch msg.Epoch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if epoch < l.epoch {
+		return fmt.Errorf("confirm epoch %d: %w %d", epoch, host.ErrFenced, l.epoch)
+	}
+	return nil
+}
+
+// Room is nil while the next segment can be prepared.
+func (l *log) Room() error {
+	l.mu.Lock()
+	current := l.segments[len(l.segments)-1].bytes
+	l.mu.Unlock()
+	return l.spares.room(l.config.spareBytes(current))
+}
+
+// Trim removes segments that hold only frames below the number, in the
+// background. The last frame always stays.
+func (l *log) Trim(before msg.FrameNumber) error {
+	l.mu.Lock()
+	l.trimBefore = max(l.trimBefore, before)
+	if l.trimming || l.poison != nil || l.removable() == nil {
+		l.mu.Unlock()
+		return nil
+	}
+	l.trimming = true
+	l.mu.Unlock()
+	l.config.Background(l.trim)
+	return nil
+}
+
+// trim removes from the oldest on, and stops at what cannot be removed: a gap
+// would look like damage.
+func (l *log) trim() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s := l.removable(); s != nil && l.poison == nil; s = l.removable() {
+		oldest := *s
+		l.mu.Unlock()
+		err := l.discard(&oldest)
+		l.mu.Lock()
+		if err != nil {
+			break // the next Trim tries again
+		}
+		l.segments = l.segments[1:]
+	}
+	l.trimming = false
+	l.trimmed.Broadcast()
+}
+
+// removable gives the oldest segment if nobody needs it. The lock is held.
+func (l *log) removable() *segment {
+	if len(l.segments) < 2 {
+		return nil
+	}
+	if next := l.segments[1].first; next > l.trimBefore || next > l.lastNumber {
+		return nil
+	}
+	return &l.segments[0]
+}
+
+// discard removes the file, or keeps it as a spare. The directory is synced
+// either way: a file must have lost its old name for good before it is written
+// again, and names must go in order.
+func (l *log) discard(s *segment) error {
+	files := l.config.FS
+	bytes, err := files.Size(s.name)
+	if err != nil {
+		return err
+	}
+	name, keep := l.spares.offer(bytes)
+	if keep {
+		err = files.Rename(s.name, name)
+	} else {
+		err = files.Remove(s.name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := files.SyncDir(filepath.Dir(s.name)); err != nil {
+		return err
+	}
+	if keep {
+		l.spares.add(spare{name, bytes})
+	}
+	return nil
+}
+
+// close seals the log, waits for what runs in the background, and ends it.
+func (l *log) close() error {
+	err := l.Seal()
+	l.mu.Lock()
+	poisoned := l.poison != nil
+	if !poisoned {
+		l.poison = fmt.Errorf("log: %w", fs.ErrClosed)
+	}
+	for l.trimming {
+		l.trimmed.Wait()
+	}
+	l.mu.Unlock()
+	l.spares.close()
+	closed := l.file.Close()
+	if poisoned {
+		return nil // who appended was told
+	}
+	if err == nil {
+		err = closed
+	}
+	return err
+}
+
+// abandon ends the log without touching the disk.
+func (l *log) abandon() {
+	l.mu.Lock()
+	l.poison = fmt.Errorf("log: %w", fs.ErrClosed)
+	l.mu.Unlock()
+	l.spares.close()
+	_ = l.file.Close()
+}
