@@ -39,7 +39,7 @@ func (c *ClientContext) invoke(r client.Request) (client.Reply, error) {
 	}
 	reply, err := c.conn.Invoke(c.Context, r)
 	if err != nil {
-		return reply, arrived(err)
+		return reply, arrived(err, c.Err())
 	}
 	return reply, nil
 }
@@ -72,8 +72,7 @@ func (r Invocation[Out]) Await(c *ClientContext) (out Out, err error) {
 		}
 		switch {
 		case answer.Error != nil:
-			e := answer.Error
-			return out, &Error{Code: e.Code, Class: e.Class, Message: e.Message, Detail: e.Detail}
+			return out, answer.failure()
 		case answer.Status == msg.StatusCompleted.String():
 			err = r.decode(answer.Result, &out)
 			return out, err
@@ -89,11 +88,20 @@ type invocationAnswer struct {
 	Status string
 	Result json.RawMessage
 	Error  *struct {
-		Code    string
-		Class   Class
-		Message string
-		Detail  []byte
+		Code         string
+		Class        Class
+		Message      string
+		Detail       json.RawMessage
+		DetailBase64 []byte `json:"detail_base64"`
 	}
+}
+
+func (a *invocationAnswer) failure() *Error {
+	e := &Error{Code: a.Error.Code, Class: a.Error.Class, Message: a.Error.Message, Detail: a.Error.Detail}
+	if a.Error.DetailBase64 != nil {
+		e.Detail = a.Error.DetailBase64
+	}
+	return e
 }
 
 func (r Invocation[Out]) decode(result json.RawMessage, out *Out) error {
@@ -105,14 +113,14 @@ func (r Invocation[Out]) decode(result json.RawMessage, out *Out) error {
 	if form.void {
 		return nil
 	}
-	payload := msg.Payload{Body: result}
-	if form.codec != nil { // what is no JSON is a base64 string in JSON
-		payload.ContentType = form.codec.ContentType()
-		if err := json.Unmarshal(result, &payload.Body); err != nil {
-			return fmt.Errorf("decode the result of invocation %s: %w", r.ID, err)
-		}
+	payload, err := msg.Payload{Body: result}, error(nil)
+	if form.codec != nil {
+		payload, err = unwrapJSON(result)
 	}
-	if err := form.decode(payload, out); err != nil {
+	if err == nil {
+		err = form.decode(payload, out)
+	}
+	if err != nil {
 		return fmt.Errorf("decode the result of invocation %s as %v: %w", r.ID, form.value, err)
 	}
 	return nil

@@ -144,3 +144,16 @@ func smallInteger(body []byte) (n int64, ok bool) {
 }
 
 func shapeOf[T any]() shape { return newShape(reflect.TypeFor[T](), nil) }
+
+// unwrapJSON gives a value inside of a JSON text: what is no JSON itself stands
+// there as {"content_type","base64"}.
+func unwrapJSON(body []byte) (p msg.Payload, err error) {
+	var wrapped struct {
+		ContentType string `json:"content_type"`
+		Base64      []byte
+	}
+	if err := json.Unmarshal(body, &wrapped); err != nil {
+		return p, err
+	}
+	return msg.Payload{ContentType: wrapped.ContentType, Body: wrapped.Base64}, nil
+}

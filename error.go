@@ -134,11 +134,12 @@ func textOf(err error) (text string) {
 }
 
 // arrived turns an error of a connection into one that callers compare. What
-// did not come from the server, such as the end of a context, stays as it is.
-func arrived(err error) error {
+// did not come from the server stays as it is. ended is not nil if the caller's
+// context was over, which is then part of the error.
+func arrived(err, ended error) error {
 	var e *client.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &Error{Code: e.Code, Class: Class(e.Class), Message: e.Message, Detail: e.Detail, cause: err}
+	return &Error{Code: e.Code, Class: Class(e.Class), Message: e.Message, Detail: e.Detail, cause: errors.Join(err, ended)}
 }

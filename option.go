@@ -13,10 +13,6 @@ import (
 // Times are nanoseconds in 64 bits and end in the year 2262.
 const delayMax = 100 * 365 * 24 * time.Hour
 
-// periodMin is the shortest period of a repeating reminder. Each firing is a
-// turn that is synced to disk; a shorter period is a mistake.
-const periodMin = time.Millisecond
-
 // CallOption configures Call.
 type CallOption interface{ forCall(*client.Request) }
 
@@ -102,18 +98,33 @@ type Schedule interface {
 	schedule(now msg.Time) (due msg.Time, repeat msg.Schedule, err error)
 }
 
-type every time.Duration
+// repeating is what Every and Cron make.
+type repeating msg.Schedule
 
 // Every repeats with period d, first d from now, at absolute due times: the
 // time that a turn takes does not add up. d is at least a millisecond.
-func Every(d time.Duration) Schedule { return every(d) }
+func Every(d time.Duration) Schedule { return repeating{Every: d} }
 
-func (d every) schedule(now msg.Time) (msg.Time, msg.Schedule, error) {
-	period := time.Duration(d)
-	if period < periodMin || period > delayMax {
-		return 0, msg.Schedule{}, fmt.Errorf("period %v is not between %v and a hundred years", period, periodMin)
+// Cron repeats by the calendar, in UTC: minute, hour, day of the month, month
+// and day of the week, as in "0 3 * * *". What is no such text fails the turn
+// that uses it.
+func Cron(spec string) Schedule { return repeating{Cron: spec} }
+
+func (r repeating) schedule(now msg.Time) (msg.Time, msg.Schedule, error) {
+	s := msg.Schedule(r)
+	if s.IsZero() {
+		return 0, s, fmt.Errorf("Every needs a period of at least %v, and Cron a text with five fields", msg.EveryMin)
 	}
-	return now + msg.Time(period), msg.Schedule{Every: period}, nil
+	if err := s.Validate(); err != nil {
+		return 0, s, err
+	}
+	if s.Every > delayMax {
+		return 0, s, fmt.Errorf("period %v is more than a hundred years", s.Every)
+	}
+	if s.Every > 0 {
+		return now + msg.Time(s.Every), s, nil
+	}
+	return s.Next(now, 0), s, nil
 }
 
 // HandleOption configures a declaration; it is part of the contract.

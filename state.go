@@ -1,7 +1,6 @@
 package holdfast
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -90,16 +89,16 @@ func (c *stateCodec[S]) decode(body []byte, into *S) error {
 }
 
 // decodeInspected reads a state as the HTTP interface shows it: JSON with its
-// maps and lists in it, or what another codec wrote as a base64 string.
-func (c *stateCodec[S]) decodeInspected(body json.RawMessage, into *S) error {
+// maps and lists in it, or what another codec wrote.
+func (c *stateCodec[S]) decodeInspected(body []byte, into *S) error {
 	if c.codec == nil {
 		return decodeJSON(body, c.view(into))
 	}
-	var stored []byte
-	if err := json.Unmarshal(body, &stored); err != nil {
+	stored, err := unwrapJSON(body)
+	if err != nil {
 		return err
 	}
-	return c.codec.Unmarshal(stored, into)
+	return c.codec.Unmarshal(stored.Body, into)
 }
 
 // view gives the state as encoding/json may see it: without exported volatile

@@ -21,10 +21,13 @@ type call struct {
 	body      []byte
 	header    http.Header
 	changes   bool // it may change something: it needs an identity
+	deadline  time.Time
+
+	untilContext bool // the deadline is that of the context
 }
 
 // translate gives the HTTP form of a request; an error says why it has none.
-func (c *httpConn) translate(r Request) (*call, error) {
+func (c *httpConn) translate(ctx context.Context, r Request) (*call, error) {
 	operation := r.Operation
 	if r.OneWay && operation == Call {
 		operation = Submit
@@ -50,6 +53,7 @@ func (c *httpConn) translate(r Request) (*call, error) {
 	to.path += "/" + url.PathEscape(r.Key)
 	switch operation {
 	case Call, Submit, Peek:
+		to.setDeadline(ctx, r.Deadline)
 		return to, to.run(r)
 	case Inspect:
 		to.method = http.MethodGet
@@ -134,11 +138,6 @@ func (to *call) setHeaders(r Request) error {
 		}
 		to.header.Set("Idempotency-Key", r.IdempotencyKey)
 	}
-	if !r.Deadline.IsZero() {
-		// The server counts from when the request arrives: clocks may differ.
-		left := max(time.Until(r.Deadline), time.Millisecond)
-		to.header.Set("Request-Timeout", left.Round(time.Millisecond).String())
-	}
 	for name, value := range r.Header {
 		if !isToken(name) || !plainText(value) {
 			return fmt.Errorf("header %q cannot be sent over HTTP: a name has letters, digits and hyphens, a value no control characters", name)
@@ -146,6 +145,16 @@ func (to *call) setHeaders(r Request) error {
 		to.header.Set("X-Holdfast-Header-"+name, value)
 	}
 	return nil
+}
+
+// setDeadline says when the request need not begin any more. Who waits for an
+// answer gives up when ctx ends; a submitted request goes on.
+func (to *call) setDeadline(ctx context.Context, deadline time.Time) {
+	to.deadline = deadline
+	until, ok := ctx.Deadline()
+	if ok && to.operation != Submit && (deadline.IsZero() || !deadline.Before(until)) {
+		to.deadline, to.untilContext = until, true
+	}
 }
 
 func plainText(value string) bool {
@@ -169,6 +178,12 @@ func (to *call) request(ctx context.Context, base string) (*http.Request, error)
 		request.Body = http.NoBody
 	}
 	request.Header = to.header
+	if !to.deadline.IsZero() {
+		// The server counts from when the request arrives: clocks may differ.
+		left := max(time.Until(to.deadline), time.Millisecond)
+		request.Header = to.header.Clone() // an earlier attempt may still read it
+		request.Header.Set("Request-Timeout", left.Round(time.Microsecond).String())
+	}
 	return request, nil
 }
 
@@ -185,10 +200,7 @@ func (to *call) answer(response *http.Response, body []byte) (Reply, *Error) {
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return Reply{}, refusal(response, body)
 	}
-	reply := Reply{
-		Body: body, ContentType: response.Header.Get("Content-Type"),
-		InvocationID: response.Header.Get("X-Holdfast-Invocation"),
-	}
+	reply := Reply{Body: body, ContentType: response.Header.Get("Content-Type")}
 	var err error
 	switch to.operation {
 	case Submit:

@@ -125,7 +125,7 @@ func (c *httpConn) Invoke(ctx context.Context, r Request) (Reply, error) {
 	if c.broken != nil {
 		return Reply{}, invalid(c.broken)
 	}
-	call, err := c.translate(r)
+	call, err := c.translate(ctx, r)
 	if err != nil {
 		return Reply{}, invalid(err)
 	}
@@ -162,13 +162,19 @@ func (c *httpConn) repeat(ctx context.Context, call *call) (reply Reply, known b
 		if failure == nil {
 			return reply, true, nil
 		}
-		if !failure.Retryable {
-			return reply, true, failure
+		if !failure.Retryable && !failure.Unknown {
+			return reply, true, failure // an answer, whatever became of earlier attempts
 		}
 		known = known && !failure.Unknown
 		failure.Unknown = !known
+		if failure.Code == msg.CodeDeadlineExceeded && call.untilContext {
+			<-ctx.Done() // the server's clock was first: this is the end of the context all the same
+		}
 		if ctx.Err() != nil {
 			return reply, known, ended(ctx, call, failure)
+		}
+		if !failure.Retryable {
+			return reply, known, failure
 		}
 		if firstFailure.IsZero() {
 			firstFailure = time.Now()
@@ -235,8 +241,10 @@ func lost(err error) *Error {
 func refusal(response *http.Response, body []byte) *Error {
 	var answer struct {
 		Error *struct {
-			Code, Message string
-			Detail        []byte
+			Code         string
+			Message      string
+			Detail       json.RawMessage
+			DetailBase64 []byte `json:"detail_base64"`
 		}
 	}
 	status := response.StatusCode
@@ -250,11 +258,16 @@ func refusal(response *http.Response, body []byte) *Error {
 		return e
 	}
 	e := &Error{Code: answer.Error.Code, Class: uint8(classOf(status)), Message: answer.Error.Message, Detail: answer.Error.Detail}
+	if answer.Error.DetailBase64 != nil {
+		e.Detail = answer.Error.DetailBase64
+	}
 	switch e.Code {
 	case msg.CodeUnavailable:
 		e.Retryable, e.Unknown = true, true
 	case msg.CodeResourceExhausted:
 		e.Retryable = true
+	case msg.CodeDeadlineExceeded, msg.CodeCancelled:
+		e.Unknown = true
 	}
 	return e
 }

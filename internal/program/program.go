@@ -27,7 +27,18 @@ type Program interface {
 	// Turn runs one handler on one input and returns what it came to. It never
 	// panics on account of user code: a panic becomes an Outcome with Panicked.
 	// Cancelling ctx says that nobody needs the outcome any more.
+	//
+	// If user code ends its goroutine with runtime.Goexit, nothing can make Turn
+	// return. Who calls it finds that out in a deferred function, takes Ended as
+	// the outcome, and replaces the goroutine.
 	Turn(ctx context.Context, t *msg.Turn) *msg.Outcome
+}
+
+// Ended is the outcome of a turn whose handler ended its goroutine.
+func Ended(t *msg.Turn) *msg.Outcome {
+	return &msg.Outcome{Run: t.Run, Panicked: true, Err: msg.Errorf(msg.CodePanic, msg.ClassFailed,
+		"panic in %s/%s: runtime.Goexit: the handler ended its goroutine; return an error instead",
+		t.Message.Target.Kind, t.Message.Handler)}
 }
 
 // Description says what a program serves.

@@ -1,0 +1,232 @@
+package holdfast
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// reservedHandlers clash with the routes of the HTTP interface:
+// …/{kind}/{key}/{handler}/send and …/{kind}/{key}/reminders.
+var reservedHandlers = map[string]string{
+	"send":      "…/{kind}/{key}/{handler}/send",
+	"reminders": "…/{kind}/{key}/reminders",
+}
+
+// Validate reports every mistake of the app at once, each with the source line
+// that made it: names that are bad or there twice, handlers of a served kind
+// that are declared and not bound, types that would lose data, and options that
+// contradict each other. Package server and holdfasttest call it.
+func (a *App) Validate() error {
+	v := &validation{app: a, kinds: map[string]*kindDeclaration{}, affinities: map[string]*affinityDeclaration{}}
+	v.checkApp()
+	for _, k := range a.served() {
+		v.checkKind(k)
+	}
+	return errors.Join(v.mistakes...)
+}
+
+type validation struct {
+	app        *App
+	kinds      map[string]*kindDeclaration
+	affinities map[string]*affinityDeclaration
+	mistakes   []error
+}
+
+// mistake notes what is wrong at a source line.
+func (v *validation) mistake(at, format string, args ...any) {
+	v.mistakes = append(v.mistakes, fmt.Errorf("%s: %s", at, fmt.Sprintf(format, args...)))
+}
+
+func (v *validation) checkApp() {
+	a := v.app
+	if err := msg.ValidName(a.name); err != nil {
+		v.mistake(a.at, "app %q: %s", a.name, ruleOf(err))
+	}
+	if a.nilParts > 0 {
+		v.mistake(a.at, "app %s: %d of its parts are nil", a.name, a.nilParts)
+	}
+	if len(a.bindings) == 0 {
+		v.mistake(a.at, "app %s serves nothing; give NewApp what Handle returns", a.name)
+	}
+	for i, version := range a.versions {
+		switch {
+		case version.version == "":
+			v.mistake(version.at, "app %s: Version is empty; leave it out to use the build's revision", a.name)
+		case i > 0:
+			v.mistake(version.at, "app %s: Version is there twice, first at %s", a.name, a.versions[0].at)
+		}
+	}
+	for _, i := range a.interceptors {
+		if i.fn == nil {
+			v.mistake(i.at, "app %s: Intercept was given nil", a.name)
+		}
+	}
+}
+
+// ruleOf gives the text of an error without its code.
+func ruleOf(err error) string {
+	var e *msg.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
+}
+
+func (v *validation) checkKind(k *servedKind) {
+	d := k.declaration
+	if d == nil || d.newState == nil {
+		v.checkUndeclared(k)
+		return
+	}
+	if other := v.kinds[d.name]; other != nil {
+		v.mistake(d.at, "kind %s is declared twice, first at %s; import that declaration, or choose another name", d.name, other.at)
+	} else {
+		v.kinds[d.name] = d
+	}
+	if err := msg.ValidName(d.name); err != nil {
+		v.mistake(d.at, "kind %q: %s", d.name, ruleOf(err))
+	}
+	for _, problem := range d.plan.problems {
+		v.mistake(d.at, "kind %s: state %s", d.name, problem)
+	}
+	if d.creates || len(d.aliases) > 0 {
+		v.mistake(d.at, "kind %s: Creates and Alias are options of handlers, not of entities", d.name)
+	}
+	v.checkAffinity(d)
+	v.checkOptions(k)
+	v.checkBindings(k)
+	v.checkNames(k)
+}
+
+// checkUndeclared speaks about parts of an Entity that is a zero value.
+func (v *validation) checkUndeclared(k *servedKind) {
+	const cure = "its Entity is a zero value; declare it with NewEntity"
+	if k.options != nil {
+		v.mistake(k.options.at, "options of an undeclared kind: %s", cure)
+	}
+	for _, b := range k.bindings {
+		v.mistake(b.declaration.at, "%s %s of an undeclared kind: %s", b.declaration.word(), b.declaration.name, cure)
+	}
+}
+
+func (v *validation) checkAffinity(d *kindDeclaration) {
+	a := d.affinity
+	if a == nil {
+		return
+	}
+	if err := msg.ValidName(a.name); err != nil {
+		v.mistake(a.at, "affinity %q: %s", a.name, ruleOf(err))
+	}
+	if other := v.affinities[a.name]; other != nil && other != a {
+		v.mistake(a.at, "affinity %s is declared twice, first at %s; import that declaration, or choose another name", a.name, other.at)
+		return
+	}
+	v.affinities[a.name] = a
+}
+
+func (v *validation) checkOptions(k *servedKind) {
+	for _, o := range v.app.options {
+		if o.declaration == k.declaration && o != k.options {
+			v.mistake(o.at, "kind %s: its options are there twice, first at %s", k.declaration.name, k.options.at)
+		}
+	}
+	o := k.options
+	if o == nil {
+		return
+	}
+	complain := func(format string, args ...any) {
+		v.mistake(o.at, "kind %s: %s", k.declaration.name, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case o.version < 0 || o.version > math.MaxInt32:
+		complain("Version is %d; count from 0", o.version)
+	case o.migrates && o.version == 0:
+		complain("Migrate without Version: there is no older version to read; set Version to 1 or more")
+	case !o.migrates && o.version > 1:
+		complain("Version is %d and there is no Migrate to read older versions", o.version)
+	}
+	if o.idleTTL < 0 {
+		complain("IdleTTL is %v; 0 keeps entities for ever", o.idleTTL)
+	}
+	if o.stateBytesMax < 0 {
+		complain("StateBytesMax is %d; 0 is the default", o.stateBytesMax)
+	}
+	if o.strict && !creatable(k.declaration) {
+		complain("Strict, but no update is declared with Creates(): no entity could ever come to be")
+	}
+}
+
+func creatable(d *kindDeclaration) bool {
+	for _, h := range d.declared() {
+		if h.creates && h.mode == msg.ModeUpdate {
+			return true
+		}
+	}
+	return false
+}
+
+// checkBindings finds handlers that are bound twice, to nothing, or not at all.
+func (v *validation) checkBindings(k *servedKind) {
+	bound := map[*handlerDeclaration]*handlerBinding{}
+	for _, b := range k.bindings {
+		d := b.declaration
+		if first := bound[d]; first != nil && first != b {
+			v.mistake(b.at, "%s %v is bound twice, first at %s", d.word(), d, first.at)
+			continue
+		}
+		bound[d] = b
+		if b.unset {
+			v.mistake(b.at, "%s %v is bound to a nil function", d.word(), d)
+		}
+	}
+	for _, d := range k.declaration.declared() {
+		if bound[d] == nil {
+			v.mistake(d.at, "%s %v is declared and not bound; add to the app what its Handle(…) returns, or remove the declaration", d.word(), d)
+		}
+		v.checkHandler(d)
+	}
+}
+
+func (v *validation) checkHandler(d *handlerDeclaration) {
+	for what, form := range map[string]*shape{"input": &d.input, "output": &d.output} {
+		if form.codec != nil {
+			continue
+		}
+		c := checker{}
+		c.check(form.value, form.value.String())
+		for _, problem := range c.problems {
+			v.mistake(d.at, "%s %v: %s %s", d.word(), d, what, problem)
+		}
+	}
+	if d.creates && d.mode == msg.ModeRead {
+		v.mistake(d.at, "read %v is declared with Creates(), but a read changes nothing", d)
+	}
+	if d.codec != nil && isJSON(d.codec.ContentType()) {
+		v.mistake(d.at, "%s %v: the codec's content type is %q, which is reserved for JSON as Holdfast writes it", d.word(), d, d.codec.ContentType())
+	}
+}
+
+// checkNames finds names of handlers that are bad or there twice.
+func (v *validation) checkNames(k *servedKind) {
+	owner := map[string]*handlerDeclaration{}
+	for _, d := range k.declaration.declared() {
+		for _, name := range append([]string{d.name}, d.aliases...) {
+			if err := msg.ValidName(name); err != nil {
+				v.mistake(d.at, "%s %v: %s", d.word(), d, ruleOf(err))
+				continue
+			}
+			if route := reservedHandlers[strings.ToLower(name)]; route != "" {
+				v.mistake(d.at, "%s %v: the name %q clashes with the route %s; choose another", d.word(), d, name, route)
+			}
+			if other := owner[name]; other != nil {
+				v.mistake(d.at, "%s %v: the name %q is taken by the %s declared at %s", d.word(), d, name, other.word(), other.at)
+				continue
+			}
+			owner[name] = d
+		}
+	}
+}
