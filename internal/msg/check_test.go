@@ -84,6 +84,22 @@ func TestFingerprintIsTheHashOfPartsWithTheirLengths(t *testing.T) {
 	})
 }
 
+// TestFingerprintOfPartsAroundTheBuffersEnd has parts begin and end at every
+// place near the end of the buffer of 512 bytes.
+func TestFingerprintOfPartsAroundTheBuffersEnd(t *testing.T) {
+	long := strings.Repeat("x", 520)
+	for size := 480; size <= len(long); size++ {
+		hash := sha256.New()
+		for _, part := range []string{long[:size], "end"} {
+			binary.Write(hash, binary.BigEndian, uint64(len(part)))
+			hash.Write([]byte(part))
+		}
+		if got, want := FingerprintOf(long[:size], "end"), Fingerprint(hash.Sum(nil)[:16]); got != want {
+			t.Errorf("first part of %d bytes: got %x, want %x", size, got, want)
+		}
+	}
+}
+
 func TestFingerprintGoldens(t *testing.T) {
 	for _, c := range []struct {
 		parts []string

@@ -104,7 +104,7 @@ func (m *Message) decode(d *Decoder) {
 		case 1:
 			m.ID = d.messageID()
 		case 2:
-			m.Kind = MessageKind(d.Uint8())
+			m.Kind = MessageKind(d.Enum(uint8(MessageTimer)))
 		case 3:
 			m.Sender = d.Ref()
 		case 4:
@@ -194,7 +194,7 @@ func (a *Answer) decode(d *Decoder) {
 		case 1:
 			a.Invocation = d.Fixed16()
 		case 2:
-			a.Status = Status(d.Uint8())
+			a.Status = Status(d.Enum(uint8(StatusFailed)))
 		case 3:
 			a.Payload = d.Payload()
 		case 4:
@@ -317,7 +317,7 @@ func (d *Decoder) Change() (c Change) {
 	for s.Next() {
 		switch s.Field() {
 		case 1:
-			c.Kind = ChangeKind(s.Uint8())
+			c.Kind = ChangeKind(s.Enum(uint8(ChangeDelete)))
 		case 2:
 			c.Field = s.Text()
 		case 3:

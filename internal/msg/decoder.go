@@ -11,9 +11,12 @@ import (
 var (
 	// ErrMalformed: the bytes are not what an encoder of this project writes.
 	ErrMalformed = errors.New("malformed")
-	// ErrUnknownField: a critical field is not known to this version.
+	// ErrUnknownField: a critical field, or the meaning of its value, is not
+	// known to this version.
 	ErrUnknownField = errors.New("unknown critical field")
 )
+
+const runNewer = "the data was written by a newer version; run that version, or one that is newer"
 
 // Decoder walks the fields of a stored message:
 //
@@ -94,7 +97,7 @@ func (d *Decoder) Fail(err error) {
 // critical, nothing if it may be skipped.
 func (d *Decoder) Unknown() {
 	if d.field < CriticalBelow {
-		d.Fail(fmt.Errorf("%w: the data was written by a newer version; run that version, or one that is newer", ErrUnknownField))
+		d.Fail(fmt.Errorf("%w: %s", ErrUnknownField, runNewer))
 	}
 }
 
@@ -118,6 +121,18 @@ func (d *Decoder) Uint16() uint16 { return uint16(d.narrow(16)) }
 
 // Uint8 is the current field as a number of 8 bits.
 func (d *Decoder) Uint8() uint8 { return uint8(d.narrow(8)) }
+
+// Enum is the current field as a number of which this version knows those up to
+// last. A larger one has a meaning that a fold must not miss: it is an error
+// like an unknown critical field.
+func (d *Decoder) Enum(last uint8) uint8 {
+	v := d.narrow(8)
+	if v > uint64(last) {
+		d.Fail(fmt.Errorf("%w: value %d, this version knows up to %d; %s", ErrUnknownField, v, last, runNewer))
+		return 0
+	}
+	return uint8(v)
+}
 
 // Bool is the current field as a truth value.
 func (d *Decoder) Bool() bool { return d.narrow(1) == 1 }
