@@ -3,6 +3,9 @@ package ingress
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/holdfast-io/holdfast/client"
@@ -27,12 +30,27 @@ type door interface {
 	Describe() program.Description
 }
 
-// NewConn makes a connection to a door in the same process. It answers as the
-// HTTP interface does, byte for byte, and takes the same requests.
+// ErrStopped is the error of a door that will not admit anything any more. A
+// connection in process gives it to its callers at once, where it would repeat a
+// request that was refused for another reason that passes.
+var ErrStopped = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "the server has stopped")
+
+// Bounds of the repetition of what was refused for a reason that passes. They
+// are those of the connection over HTTP.
+const (
+	retryFor     = time.Minute
+	backOffFirst = 10 * time.Millisecond
+	backOffMax   = time.Second
+)
+
+// NewConn makes a connection to a door in the same process. It takes the same
+// requests as the HTTP interface and answers with the same bytes.
 //
 // Every update without an idempotency key gets a place in a session, as over
-// HTTP. A request whose ctx ends first goes on without its caller; the error
-// then says that its fate is unknown.
+// HTTP. What is refused for a reason that passes is repeated until its context
+// ends; if that has no deadline, until a minute has gone by without success. A
+// request whose context ends first goes on without its caller; the error says
+// then that its fate is unknown.
 func NewConn(d door) client.Conn {
 	return &conn{door: d, sessions: client.NewSessions(), reads: readsOf(d.Describe())}
 }
@@ -67,44 +85,77 @@ func readsOf(d program.Description) map[handlerName]bool {
 
 // Invoke implements client.Conn.
 func (c *conn) Invoke(ctx context.Context, r client.Request) (client.Reply, error) {
-	request, err := requestOf(ctx, &r, time.Now())
-	if err != nil {
+	var request msg.Request
+	if err := translate(&request, &r, time.Now()); err != nil {
 		return client.Reply{}, clientError(err, false)
 	}
-	mutates := c.mutates(request)
-	var session *client.Session
-	if mutates && request.Identity.IdempotencyKey == "" {
-		session = c.sessions.Take()
-		request.Identity.Session, request.Identity.SessionNumber = msg.SessionID(session.ID), session.Number
+	request.Traceparent = client.Traceparent(ctx)
+	if !c.mutates(&request) {
+		reply, _ := c.repeat(ctx, &request)
+		return answerOf(ctx, &request, &reply, false)
 	}
-	limit, target := request.Limit, request.Target // the request belongs to the door from now on
-	operation, invocation := request.Operation, request.Invocation
-	reply := c.door.Do(ctx, request)
-
-	failed := reply.Err
-	if operation == msg.OperationResult && reply.Status != msg.StatusUnknown {
-		failed = nil // the error is how the invocation ended, not how asking did
+	if request.Identity.IdempotencyKey != "" {
+		reply, known := c.repeat(ctx, &request)
+		return answerOf(ctx, &request, &reply, !known)
 	}
-	unknown := mutates && failed != nil && fateUnknown(failed)
-	if session != nil {
-		endSession(session, unknown)
+	session := c.sessions.Take()
+	request.Identity.Session, request.Identity.SessionNumber = msg.SessionID(session.ID), session.Number
+	reply, known := c.repeat(ctx, &request)
+	if known {
+		session.Done()
+	} else {
+		session.Drop()
 	}
-	if failed != nil {
-		return client.Reply{}, clientError(failed, unknown)
-	}
-	answer, err := answerOf(operation, target, invocation, limit, &reply)
-	if err != nil {
-		return client.Reply{}, clientError(err, false)
-	}
-	return answer, nil
+	return answerOf(ctx, &request, &reply, !known)
 }
 
-func endSession(session *client.Session, unknown bool) {
-	if unknown {
-		session.Drop()
-		return
+// repeat brings the request to the door until there is an answer that will not
+// change. It reports whether the fate of the request is known.
+func (c *conn) repeat(ctx context.Context, request *msg.Request) (reply msg.Reply, known bool) {
+	known = true
+	var firstFailure time.Time
+	for pause := backOffFirst; ; pause = min(2*pause, backOffMax) {
+		attempt := *request // the door keeps what it is given
+		reply = c.door.Do(ctx, &attempt)
+		failed := failure(request.Operation, &reply)
+		if failed == nil {
+			return reply, true
+		}
+		known = known && !fateUnknown(failed)
+		if !isRetryable(failed) || ctx.Err() != nil || failed == ErrStopped {
+			return reply, known
+		}
+		if firstFailure.IsZero() {
+			firstFailure = time.Now()
+		}
+		if _, limited := ctx.Deadline(); !limited && time.Since(firstFailure) > retryFor {
+			return reply, known
+		}
+		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+			return reply, known
+		}
 	}
-	session.Done()
+}
+
+// sleep waits; it reports false if the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// failure is how the request failed; nil if it was answered. The error of a
+// result that was asked for is how the invocation ended, not how asking did.
+func failure(operation msg.Operation, reply *msg.Reply) *msg.Error {
+	if operation == msg.OperationResult && reply.Status != msg.StatusUnknown {
+		return nil
+	}
+	return reply.Err
 }
 
 func (c *conn) mutates(r *msg.Request) bool {
@@ -127,13 +178,17 @@ func fateUnknown(e *msg.Error) bool {
 	return false
 }
 
+// isRetryable reports whether the same request may succeed later. The system
+// makes these codes; a handler's own code is its last word about a request.
+func isRetryable(e *msg.Error) bool {
+	return e.Code == msg.CodeUnavailable || e.Code == msg.CodeResourceExhausted
+}
+
 // clientError converts an error for the caller.
 func clientError(e *msg.Error, unknown bool) *client.Error {
-	retryable := e.Code == msg.CodeUnavailable || e.Code == msg.CodeResourceExhausted ||
-		e.Class == msg.ClassUnavailable || e.Class == msg.ClassExhausted && e.Code != msg.CodePayloadTooLarge
 	return &client.Error{
 		Code: e.Code, Class: uint8(e.Class), Message: e.Message, Detail: e.Detail,
-		Retryable: retryable, Unknown: unknown,
+		Retryable: isRetryable(e), Unknown: unknown,
 	}
 }
 
@@ -150,27 +205,25 @@ var operations = map[client.Operation]msg.Operation{
 	client.Result:    msg.OperationResult,
 }
 
-// requestOf translates a request. The body is copied, because the caller may
-// use its memory again while the request goes on.
-func requestOf(ctx context.Context, r *client.Request, now time.Time) (*msg.Request, *msg.Error) {
+// translate makes the request of a caller one of the system. The body is copied,
+// because the caller may use its memory again while the request goes on.
+func translate(request *msg.Request, r *client.Request, now time.Time) *msg.Error {
 	operation, ok := operations[r.Operation]
 	if !ok {
-		return nil, invalid("the operation %.100q is not known", r.Operation)
+		return invalid("the operation %.100q is not known", r.Operation)
 	}
 	if operation == msg.OperationCall && r.OneWay {
 		operation = msg.OperationSubmit
 	}
 	if r.Namespace != "" {
-		return nil, invalid("the namespace is %.100q, but namespaces are reserved: leave it empty", r.Namespace)
+		return invalid("the namespace is %.100q, but namespaces are reserved: leave it empty", r.Namespace)
 	}
-	request := &msg.Request{
-		Operation: operation,
-		Target:    msg.Ref{Kind: r.Kind, Key: r.Key},
-		Handler:   r.Handler,
-		Identity:  msg.Identity{IdempotencyKey: r.IdempotencyKey},
-		After:     r.After,
-		Wait:      r.Wait,
-	}
+	request.Operation = operation
+	request.Target = msg.Ref{Kind: r.Kind, Key: r.Key}
+	request.Handler = r.Handler
+	request.Identity.IdempotencyKey = r.IdempotencyKey
+	request.After = r.After
+	request.Wait = r.Wait
 	err := CheckIdempotencyKey(r.IdempotencyKey)
 	if err == nil {
 		request.Payload, err = Input(r.ContentType, bytes.Clone(r.Body))
@@ -179,15 +232,12 @@ func requestOf(ctx context.Context, r *client.Request, now time.Time) (*msg.Requ
 		request.Headers, err = Headers(r.Header)
 	}
 	if err == nil {
-		err = setTimes(ctx, request, r, now)
+		err = setTimes(request, r, now)
 	}
 	if err == nil {
 		err = setSubject(request, r)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return request, nil
+	return err
 }
 
 // setSubject fills in what an operation is about that is not about an entity.
@@ -212,15 +262,9 @@ func setSubject(request *msg.Request, r *client.Request) *msg.Error {
 	return nil
 }
 
-// setTimes fills in when the request may begin. Who waits for an answer gives
-// up when ctx ends, so nothing need begin after that.
-func setTimes(ctx context.Context, request *msg.Request, r *client.Request, now time.Time) *msg.Error {
+// setTimes fills in when the request may begin.
+func setTimes(request *msg.Request, r *client.Request, now time.Time) *msg.Error {
 	deadline := r.Deadline
-	if until, ok := ctx.Deadline(); ok && request.Operation != msg.OperationSubmit {
-		if deadline.IsZero() || until.Before(deadline) {
-			deadline = until
-		}
-	}
 	if r.Delay < 0 {
 		return invalid("the delay is %v, it must not be below zero", r.Delay)
 	}
@@ -247,37 +291,52 @@ func setTimes(ctx context.Context, request *msg.Request, r *client.Request, now 
 	return nil
 }
 
-// answerOf translates a reply that is not an error.
-func answerOf(operation msg.Operation, target msg.Ref, id msg.InvocationID, limit int, reply *msg.Reply) (client.Reply, *msg.Error) {
+// answerOf translates a reply. The error of a context that has ended is in the
+// error that its caller gets.
+func answerOf(ctx context.Context, request *msg.Request, reply *msg.Reply, unknown bool) (client.Reply, error) {
+	err := failure(request.Operation, reply)
+	var answer client.Reply
+	if err == nil {
+		answer, err = bodyOf(request, reply)
+	}
+	if err == nil {
+		return answer, nil
+	}
+	failed := clientError(err, unknown)
+	if ctx.Err() != nil && fateUnknown(err) {
+		return client.Reply{}, fmt.Errorf("wait for the answer of %s: %w; last attempt: %w", request.Target, ctx.Err(), failed)
+	}
+	return client.Reply{}, failed
+}
+
+// bodyOf translates a reply that is not an error.
+func bodyOf(request *msg.Request, reply *msg.Reply) (client.Reply, *msg.Error) {
 	answer := client.Reply{ContentType: ContentTypeJSON, Version: uint64(reply.Version)}
 	var err *msg.Error
-	switch operation {
+	switch request.Operation {
 	case msg.OperationSubmit:
 		answer.InvocationID = reply.Invocation.String()
 		answer.Body = AppendSubmitted(nil, reply.Invocation)
 	case msg.OperationInspect:
 		if !reply.Found {
-			return client.Reply{}, NeverExisted(target)
+			return client.Reply{}, NeverExisted(request.Target)
 		}
-		answer.Body, err = AppendInspect(nil, target, reply)
+		answer.Body, err = AppendInspect(nil, request.Target, reply)
 	case msg.OperationExists:
-		answer.Body = []byte("false")
-		if reply.Found {
-			answer.Body = []byte("true")
-		}
+		answer.Body = strconv.AppendBool(nil, reply.Found)
 	case msg.OperationDelete:
 		answer.ContentType = ""
 	case msg.OperationReminders:
 		answer.Body = AppendReminders(nil, reply.Reminders)
 	case msg.OperationList:
-		page, next := Page(reply.Keys, limit-1)
+		page, next := Page(reply.Keys, request.Limit-1)
 		answer.Body = AppendList(nil, page, next)
 	case msg.OperationResult:
 		if reply.Status == msg.StatusUnknown {
-			return client.Reply{}, NoInvocation(id)
+			return client.Reply{}, NoInvocation(request.Invocation)
 		}
-		answer.InvocationID = id.String()
-		answer.Body = AppendResult(nil, id, reply)
+		answer.InvocationID = request.Invocation.String()
+		answer.Body = AppendResult(nil, request.Invocation, reply)
 	default:
 		body, contentType := Output(reply.Payload)
 		answer.Body, answer.ContentType = bytes.Clone(body), contentType

@@ -19,16 +19,16 @@ const IdempotencyKeyBytesMax = 255
 //
 // A body without a content type is JSON, and so is one that says it is plain
 // text or a form: those are what HTTP clients say when they were told nothing.
-// JSON is checked, so that what cannot be read never becomes a durable input;
-// white space around it does not count, and null is the same as no body. A
-// body of any other content type is for the codec of the handler and passes
-// unchanged.
+// JSON is checked, so that what cannot be read never becomes a durable input,
+// and white space around it does not count. Null is a value like any other
+// here: whether it means no input is for the handler to say. A body of any other
+// content type is for the codec of the handler and passes unchanged.
 func Input(contentType string, body []byte) (msg.Payload, *msg.Error) {
 	if !isJSON(contentType) {
 		return msg.Payload{ContentType: contentType, Body: body}, nil
 	}
 	value := bytes.TrimSpace(body)
-	if len(value) == 0 || string(value) == "null" {
+	if len(value) == 0 {
 		return msg.Payload{}, nil
 	}
 	if !json.Valid(value) {

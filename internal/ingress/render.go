@@ -38,13 +38,13 @@ var jsonNull = []byte("null")
 
 // AppendError appends {"error":{"code","message","detail"}}. A detail that is
 // not JSON is carried as "detail_base64" instead, so that it comes back as it
-// was.
+// was; without a detail there is neither.
 func AppendError(b []byte, e *msg.Error) []byte {
-	return append(appendErrorObject(append(b, `{"error":`...), e), '}')
+	return append(appendErrorMembers(append(b, `{"error":{`...), e), '}', '}')
 }
 
-func appendErrorObject(b []byte, e *msg.Error) []byte {
-	b = append(b, `{"code":`...)
+func appendErrorMembers(b []byte, e *msg.Error) []byte {
+	b = append(b, `"code":`...)
 	b = appendString(b, e.Code)
 	b = append(b, `,"message":`...)
 	b = appendString(b, e.Message)
@@ -57,7 +57,7 @@ func appendErrorObject(b []byte, e *msg.Error) []byte {
 		b = append(b, `,"detail_base64":`...)
 		b = appendBase64(b, e.Detail)
 	}
-	return append(b, '}')
+	return b
 }
 
 // AppendSubmitted appends {"invocation_id"}.
@@ -115,7 +115,8 @@ func AppendReminders(b []byte, reminders []msg.Reminder) []byte {
 }
 
 // AppendResult appends {"id","status","result","error"}: the result of a
-// completed invocation, the error of a failed one.
+// completed invocation, the error of a failed one. Such an error has its class
+// as a number, because no status of HTTP tells it.
 func AppendResult(b []byte, id msg.InvocationID, reply *msg.Reply) []byte {
 	b = append(b, `{"id":`...)
 	b = appendString(b, id.String())
@@ -126,8 +127,9 @@ func AppendResult(b []byte, id msg.InvocationID, reply *msg.Reply) []byte {
 		b = append(b, `,"result":`...)
 		b = appendValue(b, reply.Payload)
 	case reply.Status == msg.StatusFailed && reply.Err != nil:
-		b = append(b, `,"error":`...)
-		b = appendErrorObject(b, reply.Err)
+		b = append(b, `,"error":{"class":`...)
+		b = strconv.AppendUint(b, uint64(reply.Err.Class), 10)
+		b = append(appendErrorMembers(append(b, ','), reply.Err), '}')
 	}
 	return append(b, '}')
 }

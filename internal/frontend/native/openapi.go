@@ -201,7 +201,9 @@ func components() object {
 		"schemas": object{
 			"Error": errorSchema,
 			"ErrorObject": properties("code message", object{
-				"code": stringSchema, "message": stringSchema, "detail": object{}, "detail_base64": stringSchema}),
+				"class": described(object{"type": "integer"}, "Of a failed invocation: 0 failed, 1 invalid argument, 2 not found, 3 conflict, 4 denied, 5 exhausted, 6 unavailable"),
+				"code":  stringSchema, "message": stringSchema, "detail": object{},
+				"detail_base64": object{"type": "string", "contentEncoding": "base64"}}),
 			"Page": properties("entities next", object{
 				"entities": object{"type": "array", "items": stringSchema}, "next": stringSchema}),
 			"Entity": properties("kind key version state", object{

@@ -37,16 +37,11 @@ func (s *segments) text(i int) string {
 	return text
 }
 
-// target gives the kind and key in the first two segments. The dot segments are
-// refused as keys because clients and proxies resolve them as directories
-// before a server sees them.
+// target gives the kind and key in the first two segments.
 func (s *segments) target() (msg.Ref, *msg.Error) {
 	target := msg.Ref{Kind: s.text(0), Key: s.text(1)}
-	switch target.Key {
-	case "":
-		return target, invalid("the key is empty, it must have 1 to 1024 bytes")
-	case ".", "..":
-		return target, invalid("the key %q is not allowed, because in a path it means a directory", target.Key)
+	if err := msg.ValidKey(target.Key); err != nil {
+		return target, err.(*msg.Error) // ValidKey says so
 	}
 	return target, nil
 }

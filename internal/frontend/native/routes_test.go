@@ -69,8 +69,8 @@ var callCases = []routeCase{
 		wantStatus: 200, wantBody: "null",
 	},
 	{
-		name: "null is no input", method: "POST", path: "/v1/entities/account/alice/close", body: " null\n",
-		want:       msg.Request{Target: alice, Handler: "close"},
+		name: "null is for the handler to understand", method: "POST", path: "/v1/entities/account/alice/close", body: " null\n",
+		want:       msg.Request{Target: alice, Handler: "close", Payload: jsonPayload("null")},
 		wantStatus: 200, wantBody: "null",
 	},
 	{
@@ -233,9 +233,9 @@ var invocationCases = []routeCase{
 	},
 	{
 		name: "a failed invocation is not a failed request", method: "GET", path: "/v1/invocations/" + anIDText + "?wait=30s",
-		reply:      msg.Reply{Status: msg.StatusFailed, Err: &msg.Error{Code: "broke", Message: "no", Detail: []byte(`{"n":1}`)}},
+		reply:      msg.Reply{Status: msg.StatusFailed, Err: &msg.Error{Code: "broke", Class: msg.ClassConflict, Message: "no", Detail: []byte(`{"n":1}`)}},
 		want:       msg.Request{Operation: msg.OperationResult, Invocation: anID, Wait: true},
-		wantStatus: 200, wantBody: `{"id":"` + anIDText + `","status":"failed","error":{"code":"broke","message":"no","detail":{"n":1}}}`,
+		wantStatus: 200, wantBody: `{"id":"` + anIDText + `","status":"failed","error":{"class":3,"code":"broke","message":"no","detail":{"n":1}}}`,
 	},
 	{
 		name: "a pending invocation", method: "GET", path: "/v1/invocations/" + anIDText + "?wait=0",
