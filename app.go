@@ -54,9 +54,15 @@ func (a *App) add(part Part) {
 // addTo makes the app a part of another one, which has the last word on name
 // and version.
 func (a *App) addTo(to *App) {
-	to.bindings = append(to.bindings, a.bindings...)
-	to.options = append(to.options, a.options...)
-	to.interceptors = append(to.interceptors, a.interceptors...)
+	for _, b := range a.bindings {
+		b.addTo(to)
+	}
+	for _, o := range a.options {
+		o.addTo(to)
+	}
+	for _, i := range a.interceptors {
+		i.addTo(to)
+	}
 	to.nilParts += a.nilParts
 }
 
@@ -65,7 +71,7 @@ func (a *App) Name() string { return a.name }
 
 type versionPart struct{ version, at string }
 
-func (v *versionPart) addTo(a *App) { a.versions = append(a.versions, v) }
+func (v *versionPart) addTo(a *App) { a.versions = appendNew(a.versions, v) }
 
 // Version is the code version of the app, which the log records with every
 // turn. The default is the revision that the build was made from.
@@ -76,7 +82,15 @@ type interceptorPart struct {
 	at string
 }
 
-func (i *interceptorPart) addTo(a *App) { a.interceptors = append(a.interceptors, i) }
+func (i *interceptorPart) addTo(a *App) { a.interceptors = appendNew(a.interceptors, i) }
+
+// appendNew leaves out what is there already: two packages may share a part.
+func appendNew[T comparable](list []T, part T) []T {
+	if slices.Contains(list, part) {
+		return list
+	}
+	return append(list, part)
+}
 
 // Intercept surrounds every turn: logging, authorisation, tracing. The function
 // calls next to run the handler, and may return another error than next did,
@@ -94,7 +108,7 @@ type handlerBinding struct {
 	prepare     func(state any) func(*servedHandler, context.Context, *msg.Turn) *msg.Outcome
 }
 
-func (b *handlerBinding) addTo(a *App) { a.bindings = append(a.bindings, b) }
+func (b *handlerBinding) addTo(a *App) { a.bindings = appendNew(a.bindings, b) }
 
 // servedKind is a kind that this app serves.
 type servedKind struct {
@@ -133,9 +147,13 @@ func (a *App) served() []*servedKind {
 			k.options, k.stateVersion = o, o.version
 		}
 	}
+	bound := map[*handlerDeclaration]bool{}
 	for _, b := range a.bindings {
 		k := get(b.declaration.kind)
-		k.bindings = append(k.bindings, b)
+		if !bound[b.declaration] {
+			k.bindings = append(k.bindings, b)
+		}
+		bound[b.declaration] = true
 	}
 	return kinds
 }

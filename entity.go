@@ -74,7 +74,12 @@ func newHandler(k *kindDeclaration, mode msg.Mode, name, at string, in, out refl
 	return h
 }
 
-func (h *handlerDeclaration) String() string { return h.kind.name + "/" + h.name }
+func (h *handlerDeclaration) String() string {
+	if h.kind.name == "" { // holdfasttest runs the function alone
+		return h.name
+	}
+	return h.kind.name + "/" + h.name
+}
 
 // word is what people call the handler's mode.
 func (h *handlerDeclaration) word() string {
@@ -347,4 +352,4 @@ func (e Entity[K, S]) Options(o EntityOptions[S]) Part {
 	}
 }
 
-func (o *kindOptions) addTo(a *App) { a.options = append(a.options, o) }
+func (o *kindOptions) addTo(a *App) { a.options = appendNew(a.options, o) }

@@ -172,9 +172,12 @@ func creatable(d *kindDeclaration) bool {
 // checkBindings finds handlers that are bound twice, to nothing, or not at all.
 func (v *validation) checkBindings(k *servedKind) {
 	bound := map[*handlerDeclaration]*handlerBinding{}
-	for _, b := range k.bindings {
+	for _, b := range v.app.bindings {
 		d := b.declaration
-		if first := bound[d]; first != nil && first != b {
+		if d.kind != k.declaration {
+			continue
+		}
+		if first := bound[d]; first != nil {
 			v.mistake(b.at, "%s %v is bound twice, first at %s", d.word(), d, first.at)
 			continue
 		}
@@ -192,14 +195,14 @@ func (v *validation) checkBindings(k *servedKind) {
 }
 
 func (v *validation) checkHandler(d *handlerDeclaration) {
-	for what, form := range map[string]*shape{"input": &d.input, "output": &d.output} {
+	for i, form := range []*shape{&d.input, &d.output} {
 		if form.codec != nil {
 			continue
 		}
 		c := checker{}
 		c.check(form.value, form.value.String())
 		for _, problem := range c.problems {
-			v.mistake(d.at, "%s %v: %s %s", d.word(), d, what, problem)
+			v.mistake(d.at, "%s %v: %s %s", d.word(), d, [...]string{"input", "output"}[i], problem)
 		}
 	}
 	if d.creates && d.mode == msg.ModeRead {
