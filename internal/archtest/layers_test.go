@@ -36,6 +36,7 @@ var layers = []struct {
 	{"internal/cli", 7},
 	{"bench", 7},
 	{"cmd/*", 8},
+	{".ci/report", 8},
 	{"examples/*", 8},
 }
 
