@@ -61,17 +61,6 @@ func (o *Output) Reset() {
 	o.Records, o.Effects = o.Records[:0], o.Effects[:0]
 }
 
-// Stats counts what a partition has done and holds.
-type Stats struct {
-	Turns, Reads, Outcomes, Panics, Faults uint64
-	DeadLettered                           uint64
-	OutboxBytes, OutboxMessages, Queued    int
-	Running, Parked, Entities              int
-	AnswerBytes, Answers                   int
-	OldestAnswer                           msg.Time
-	Timers                                 int
-}
-
 type kind struct {
 	msg.Kind
 	handlers map[string]*handler
@@ -285,7 +274,7 @@ func (p *Partition) Recover(now msg.Time, epoch msg.Epoch, interrupted []msg.Fin
 	for i := range p.outboxes {
 		p.outboxes[i].recovered()
 	}
-	if p.index > 0 || len(interrupted) > 0 {
+	if len(interrupted) > 0 {
 		r := p.record(msg.RecordEpoch)
 		r.Epoch = epoch
 		for _, f := range interrupted {

@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/holdfast-io/holdfast/host"
@@ -142,8 +141,8 @@ func (c *Committer) swap() (payload []byte, count int) {
 func (c *Committer) split() (payload []byte, count int) {
 	rest := c.open
 	for {
-		chunk, more, after, err := chunkAt(rest)
-		invariant.Check(err == nil && !more, "open buffer: %v", err)
+		chunk, flags, after, err := chunkAt(rest)
+		invariant.Check(err == nil && flags&chunkGoesOn == 0, "open buffer: %v", err)
 		if size := len(rest) - len(after); len(payload)+size <= c.limit {
 			payload = append(payload, rest[:size]...)
 			rest = after
@@ -152,10 +151,8 @@ func (c *Committer) split() (payload []byte, count int) {
 		}
 		if len(payload) == 0 { // a record that no frame holds
 			part := c.limit - chunkHeadMax
-			payload = binary.AppendUvarint(payload, uint64(part)<<1|1)
-			payload = append(payload, chunk[:part]...)
-			remainder := appendChunk(nil, chunk[part:])
-			c.open = append(remainder, after...)
+			payload = appendPart(payload, chunk[:part], flags|chunkGoesOn)
+			c.open = append(appendPart(nil, chunk[part:], chunkGoneOn), after...)
 			c.continuing = true
 			return payload, 0
 		}

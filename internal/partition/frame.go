@@ -9,32 +9,43 @@ import (
 )
 
 // The payload of a frame is a row of chunks. A chunk is a number, then bytes.
-// The number is twice the count of the bytes, plus one if the record goes on in
-// the next frame. A record that begins and is not continued was never durable,
-// and is left out.
+// The number is four times the count of the bytes, plus one if the record goes
+// on in the next frame, plus two if it began in an earlier one. A record that
+// begins and is not continued was never durable, and is left out.
+
+const (
+	chunkGoesOn  = 1
+	chunkGoneOn  = 2
+	chunkShift   = 2
+	chunkFlagSet = 1<<chunkShift - 1
+)
 
 // chunkHeadMax is the room that a chunk's number takes at most.
 const chunkHeadMax = binary.MaxVarintLen64
 
 // appendChunk appends a whole record.
 func appendChunk(b, record []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(record))<<1)
-	return append(b, record...)
+	return appendPart(b, record, 0)
 }
 
-// chunkAt reads the chunk at the start of b: its bytes, whether its record goes
-// on in the next frame, and what comes after it.
-func chunkAt(b []byte) (chunk []byte, more bool, rest []byte, err error) {
+func appendPart(b, part []byte, flags uint64) []byte {
+	b = binary.AppendUvarint(b, uint64(len(part))<<chunkShift|flags)
+	return append(b, part...)
+}
+
+// chunkAt reads the chunk at the start of b: its bytes, its flags, and what
+// comes after it.
+func chunkAt(b []byte) (chunk []byte, flags uint64, rest []byte, err error) {
 	head, n := binary.Uvarint(b)
-	if n <= 0 || head>>1 > uint64(len(b)-n) {
-		return nil, false, nil, fmt.Errorf("%w: a chunk reaches beyond its frame", host.ErrCorrupt)
+	if n <= 0 || head>>chunkShift > uint64(len(b)-n) {
+		return nil, 0, nil, fmt.Errorf("%w: a chunk reaches beyond its frame", host.ErrCorrupt)
 	}
-	end := n + int(head>>1)
-	return b[n:end], head&1 == 1, b[end:], nil
+	end := n + int(head>>chunkShift)
+	return b[n:end], head & chunkFlagSet, b[end:], nil
 }
 
 // Reader puts records together from frames. The zero value begins at the first
-// frame it is given.
+// frame it is given, and passes over a record that began before it.
 type Reader struct {
 	partial []byte // the beginning of a record that goes on in the next frame
 	begun   bool
@@ -51,26 +62,45 @@ func (r *Reader) Read(f *host.Frame, yield func(position msg.Position, record []
 	r.next = f.Number + 1
 	position := f.First
 	for rest := f.Payload; len(rest) > 0; {
-		chunk, more, after, err := chunkAt(rest)
+		chunk, flags, after, err := chunkAt(rest)
 		if err != nil {
 			return fmt.Errorf("frame %d: %w", f.Number, err)
 		}
 		rest = after
-		switch {
-		case more:
-			r.partial, r.begun = append(r.partial, chunk...), true
-			continue
-		case r.begun:
-			chunk = append(r.partial, chunk...)
+		record, whole, err := r.join(chunk, flags, first)
+		if err != nil {
+			return fmt.Errorf("frame %d: %w", f.Number, err)
 		}
-		if err := yield(position, chunk); err != nil {
-			return err
+		if whole {
+			if err := yield(position, record); err != nil {
+				return err
+			}
 		}
-		position++
-		r.partial, r.begun = r.partial[:0], false
+		if flags&chunkGoesOn == 0 {
+			position++
+		}
 	}
 	if got := uint32(position - f.First); got != f.Count {
 		return fmt.Errorf("%w: frame %d holds the ends of %d records, its head says %d", host.ErrCorrupt, f.Number, got, f.Count)
 	}
 	return nil
+}
+
+// join puts a chunk to what there is of its record, and says whether that is
+// all of it.
+func (r *Reader) join(chunk []byte, flags uint64, first bool) (record []byte, whole bool, err error) {
+	goneOn, goesOn := flags&chunkGoneOn != 0, flags&chunkGoesOn != 0
+	switch {
+	case goneOn && !r.begun && !first:
+		return nil, false, fmt.Errorf("%w: a record goes on that did not begin", host.ErrCorrupt)
+	case goneOn && !r.begun:
+		return nil, false, nil // it began before the first frame that is read
+	case !goneOn:
+		r.partial, r.begun = r.partial[:0], false
+	}
+	if !goneOn && !goesOn {
+		return chunk, true, nil
+	}
+	r.partial, r.begun = append(r.partial, chunk...), goesOn
+	return r.partial, !goesOn, nil
 }

@@ -125,6 +125,20 @@ type Stats struct {
 	SlowestSlice                int64 // bytes
 }
 
+// Add sums the numbers of two loops.
+func (s Stats) Add(o Stats) Stats {
+	s.Steps += o.Steps
+	s.Records += o.Records
+	s.RecordBytes += o.RecordBytes
+	s.Held += o.Held
+	s.Pending += o.Pending
+	s.Inputs += o.Inputs
+	s.Checkpoints += o.Checkpoints
+	s.CheckpointFailures += o.CheckpointFailures
+	s.SlowestSlice = max(s.SlowestSlice, o.SlowestSlice)
+	return s
+}
+
 type appended struct {
 	position msg.Position
 	member   *member
@@ -380,6 +394,14 @@ func (l *Loop) Stats() Stats {
 	s := l.stats
 	s.Held, s.Pending, s.Inputs = l.held.len(), l.pending.len(), l.inputs.len()
 	return s
+}
+
+// PartitionStats sums what the loop's partitions hold and have done.
+func (l *Loop) PartitionStats() (sum engine.Stats) {
+	for _, m := range l.owned {
+		sum = sum.Add(m.engine.Stats())
+	}
+	return sum
 }
 
 // queue is a first-in, first-out queue that reuses its memory.

@@ -1,0 +1,35 @@
+package engine
+
+import "github.com/holdfast-io/holdfast/internal/msg"
+
+// Stats counts what a partition has done and holds.
+type Stats struct {
+	Turns, Reads, Outcomes, Panics, Faults uint64
+	DeadLettered                           uint64
+	OutboxBytes, OutboxMessages, Queued    int
+	Running, Parked, Entities              int
+	AnswerBytes, Answers                   int
+	OldestAnswer                           msg.Time
+	Timers                                 int
+}
+
+// Add sums the numbers of two partitions.
+func (s Stats) Add(o Stats) Stats {
+	s.Turns += o.Turns
+	s.Reads += o.Reads
+	s.Outcomes += o.Outcomes
+	s.Panics += o.Panics
+	s.Faults += o.Faults
+	s.DeadLettered += o.DeadLettered
+	s.OutboxBytes += o.OutboxBytes
+	s.OutboxMessages += o.OutboxMessages
+	s.Queued += o.Queued
+	s.Running += o.Running
+	s.Parked += o.Parked
+	s.Entities += o.Entities
+	s.AnswerBytes += o.AnswerBytes
+	s.Answers += o.Answers
+	s.Timers += o.Timers
+	s.OldestAnswer = earlier(s.OldestAnswer, o.OldestAnswer)
+	return s
+}

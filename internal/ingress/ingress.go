@@ -1,0 +1,311 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
+)
+
+// Config is what an ingress is made from.
+type Config struct {
+	Description  program.Description
+	Partitions   int
+	Command      func(msg.Partition, msg.Command) // brings a command to its partition
+	Room         func() error                     // nil, or why there is no room for new work
+	Now          func() msg.Time
+	Nonce        uint64 // random; makes the invocations of this process different from others
+	BodyBytesMax int    // default 8 MiB
+}
+
+// BodyBytesMaxDefault is the largest body of a request.
+const BodyBytesMaxDefault = 8 << 20
+
+// Ingress is safe for concurrent use.
+type Ingress struct {
+	config   Config
+	kinds    map[string]*served
+	names    string // of the kinds, for errors
+	counter  atomic.Uint64
+	waiters  sync.Pool
+	state    atomic.Int32
+	inflight atomic.Int64
+}
+
+type served struct {
+	kind     msg.Kind
+	handlers map[string]*msg.Handler
+	names    string
+}
+
+// The states of an ingress.
+const (
+	starting int32 = iota
+	open
+	stopping
+)
+
+// New makes an ingress that refuses everything until Open.
+func New(c Config) *Ingress {
+	if c.BodyBytesMax == 0 {
+		c.BodyBytesMax = BodyBytesMaxDefault
+	}
+	i := &Ingress{config: c, kinds: map[string]*served{}}
+	i.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
+	names := make([]string, 0, len(c.Description.Kinds))
+	for _, k := range c.Description.Kinds {
+		names = append(names, k.Name)
+		i.kinds[k.Name] = newServed(k)
+	}
+	i.names = list(names)
+	return i
+}
+
+func newServed(k msg.Kind) *served {
+	s := &served{kind: k, handlers: map[string]*msg.Handler{}}
+	var names []string
+	for n := range k.Handlers {
+		h := &k.Handlers[n]
+		names = append(names, h.Name)
+		s.handlers[h.Name] = h
+		for _, alias := range h.Aliases {
+			s.handlers[alias] = h
+		}
+	}
+	s.names = list(names)
+	return s
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	sort.Strings(names)
+	return strings.Join(names, ", ")
+}
+
+// Open admits requests.
+func (i *Ingress) Open() { i.state.CompareAndSwap(starting, open) }
+
+// Stop refuses requests from now on. Those that were admitted go on.
+func (i *Ingress) Stop() { i.state.Store(stopping) }
+
+// Inflight is how many requests wait for their answer.
+func (i *Ingress) Inflight() int { return int(i.inflight.Load()) }
+
+// Ready is nil when requests are admitted.
+func (i *Ingress) Ready() error {
+	switch i.state.Load() {
+	case starting:
+		return errors.New("recovery is not over")
+	case stopping:
+		return errors.New("the server is stopping")
+	}
+	return nil
+}
+
+// Describe says what is served.
+func (i *Ingress) Describe() program.Description { return i.config.Description }
+
+// waiter waits for one answer.
+type waiter struct {
+	reply msg.Reply
+	ready chan struct{}
+}
+
+var _ msg.Waiter = (*waiter)(nil)
+
+// Answer implements msg.Waiter.
+func (w *waiter) Answer(r msg.Reply) {
+	w.reply = r
+	w.ready <- struct{}{}
+}
+
+// Do admits a request and waits for its answer until ctx ends. A request that
+// was admitted goes on when ctx ends; the answer then says that its fate is not
+// known.
+func (i *Ingress) Do(ctx context.Context, r *msg.Request) msg.Reply {
+	i.inflight.Add(1)
+	defer i.inflight.Add(-1)
+	if err := i.admit(r); err != nil {
+		return msg.Reply{Err: err}
+	}
+	if deadline, ok := ctx.Deadline(); ok && r.Deadline == 0 && r.Operation != msg.OperationSubmit {
+		r.Deadline = msg.TimeOf(deadline)
+	}
+	switch r.Operation {
+	case msg.OperationList:
+		return i.list(ctx, r)
+	case msg.OperationParked, msg.OperationDeadLetters:
+		return i.everywhere(ctx, r)
+	}
+	return i.ask(ctx, i.partition(r), r)
+}
+
+// ask brings a request to a partition and waits.
+func (i *Ingress) ask(ctx context.Context, p msg.Partition, r *msg.Request) msg.Reply {
+	if r.Invocation.IsZero() {
+		r.Invocation = msg.NewInvocationID(p, i.config.Nonce>>8, i.counter.Add(1))
+	}
+	w := i.waiters.Get().(*waiter)
+	i.config.Command(p, msg.Command{Kind: msg.CommandRequest, Request: r, Waiter: w})
+	select {
+	case <-w.ready:
+		reply := w.reply
+		w.reply = msg.Reply{}
+		i.waiters.Put(w)
+		return reply
+	case <-ctx.Done():
+		i.config.Command(p, msg.Command{Kind: msg.CommandLeave, Request: &msg.Request{Invocation: r.Invocation}, Waiter: w})
+		return msg.Reply{Invocation: r.Invocation, Err: left(ctx)}
+	}
+}
+
+func left(ctx context.Context) *msg.Error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable,
+			"the answer did not come in time; the request goes on, and whether it was done is not known")
+	}
+	return msg.Errorf(msg.CodeCancelled, msg.ClassConflict,
+		"the caller has gone; the request goes on, and whether it was done is not known")
+}
+
+// partition is where a request belongs.
+func (i *Ingress) partition(r *msg.Request) msg.Partition {
+	switch r.Operation {
+	case msg.OperationResult, msg.OperationRedeliver, msg.OperationDiscard:
+		return r.Invocation.Partition()
+	}
+	affinity := ""
+	if k := i.kinds[r.Target.Kind]; k != nil {
+		affinity = k.kind.Affinity
+	}
+	return msg.PartitionOf(r.Target, affinity, i.config.Partitions)
+}
+
+// admit refuses what cannot be or has no room.
+func (i *Ingress) admit(r *msg.Request) *msg.Error {
+	if err := i.Ready(); err != nil {
+		if i.state.Load() == stopping {
+			return ErrStopped
+		}
+		return msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%v; try again later", err)
+	}
+	switch r.Operation {
+	case msg.OperationParked, msg.OperationDeadLetters:
+		return nil
+	case msg.OperationResult, msg.OperationRedeliver, msg.OperationDiscard:
+		if int(r.Invocation.Partition()) >= i.config.Partitions {
+			return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "invocation %s is not known here", r.Invocation)
+		}
+		return nil
+	}
+	kind := i.kinds[r.Target.Kind]
+	if kind == nil {
+		return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "nothing serves kind %q; kinds: %s", r.Target.Kind, i.names)
+	}
+	if r.Operation == msg.OperationList {
+		return nil
+	}
+	if err := msg.ValidKey(r.Target.Key); err != nil {
+		return asError(err)
+	}
+	return i.admitHandler(kind, r)
+}
+
+func asError(err error) *msg.Error {
+	var known *msg.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument, "%v", err)
+}
+
+// farFuture is how far ahead a request may be submitted: further is a mistake
+// in a unit.
+const farFuture = 100 * 365 * 24 * time.Hour
+
+func (i *Ingress) admitHandler(kind *served, r *msg.Request) *msg.Error {
+	writes := r.Operation == msg.OperationDelete
+	switch r.Operation {
+	case msg.OperationCall, msg.OperationSubmit, msg.OperationPeek:
+		h := kind.handlers[r.Handler]
+		if h == nil {
+			return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "kind %s has no handler %q; handlers: %s",
+				r.Target.Kind, r.Handler, kind.names)
+		}
+		writes = h.Mode == msg.ModeUpdate
+	}
+	switch {
+	case len(r.Payload.Body) > i.config.BodyBytesMax:
+		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+			"the body has %d bytes, the limit is %d", len(r.Payload.Body), i.config.BodyBytesMax)
+	case r.NotBefore > i.config.Now()+msg.Time(farFuture):
+		return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,
+			"the request is to begin at %s, which is more than %d years from now", r.NotBefore.Std().Format(time.RFC3339), 100)
+	case !writes:
+		return nil
+	}
+	if err := i.config.Room(); err != nil {
+		return msg.Errorf(msg.CodeResourceExhausted, msg.ClassExhausted, "no room for new work: %v; reads go on", err)
+	}
+	return nil
+}
+
+// each asks every partition the same and gives the answers in their order.
+func (i *Ingress) each(ctx context.Context, r *msg.Request) ([]msg.Reply, *msg.Error) {
+	replies := make([]msg.Reply, i.config.Partitions)
+	var wait sync.WaitGroup
+	for p := range replies {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			request := *r
+			replies[p] = i.ask(ctx, msg.Partition(p), &request)
+		}()
+	}
+	wait.Wait()
+	for p := range replies {
+		if replies[p].Err != nil {
+			return nil, replies[p].Err
+		}
+	}
+	return replies, nil
+}
+
+// list merges the keys of all partitions, in order.
+func (i *Ingress) list(ctx context.Context, r *msg.Request) msg.Reply {
+	replies, err := i.each(ctx, r)
+	if err != nil {
+		return msg.Reply{Err: err}
+	}
+	var keys []string
+	for p := range replies {
+		keys = append(keys, replies[p].Keys...)
+	}
+	sort.Strings(keys)
+	if len(keys) > r.Limit {
+		keys = keys[:r.Limit]
+	}
+	return msg.Reply{Found: true, Keys: keys}
+}
+
+// everywhere joins what all partitions answer.
+func (i *Ingress) everywhere(ctx context.Context, r *msg.Request) msg.Reply {
+	replies, err := i.each(ctx, r)
+	if err != nil {
+		return msg.Reply{Err: err}
+	}
+	all := msg.Reply{Found: true}
+	for p := range replies {
+		all.Parked = append(all.Parked, replies[p].Parked...)
+		all.DeadLetters = append(all.DeadLetters, replies[p].DeadLetters...)
+	}
+	return all
+}

@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/holdfast-io/holdfast/host"
+	"github.com/holdfast-io/holdfast/internal/engine"
+	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/partition"
+)
+
+// recover builds every partition from its checkpoint and the records after it.
+func (n *Node) recover(ctx context.Context) ([]partition.Recovered, error) {
+	snapshots := n.config.Host.Snapshots()
+	checkpoints, err := snapshots.Current()
+	if err != nil {
+		return nil, fmt.Errorf("list checkpoints: %w", err)
+	}
+	description := n.config.Program.Describe()
+	list := make([]partition.Recovered, n.config.Host.Identity().Partitions)
+	for p := range list {
+		list[p] = partition.Recovered{ID: msg.Partition(p), Engine: engine.New(engine.Config{
+			Partition: msg.Partition(p), Partitions: len(list), Kinds: description.Kinds,
+			CodeVersion: description.CodeVersion, Limits: n.config.Limits,
+		})}
+	}
+	for _, c := range checkpoints {
+		if int(c.Partition) >= len(list) {
+			return nil, fmt.Errorf("%w: checkpoint of partition %d of %d", host.ErrCorrupt, c.Partition, len(list))
+		}
+		list[c.Partition].Checkpoint = c
+		n.recovery.Checkpoints++
+		n.recovery.CheckpointMiB += int(c.Bytes >> 20)
+	}
+	if err := n.load(snapshots, list); err != nil {
+		return nil, err
+	}
+	if err := n.replay(ctx, list); err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		n.recovery.Entities += r.Engine.Stats().Entities
+	}
+	return list, nil
+}
+
+// load reads the checkpoints, several at a time.
+func (n *Node) load(snapshots host.Snapshots, list []partition.Recovered) error {
+	next := make(chan *partition.Recovered, len(list))
+	for p := range list {
+		if list[p].Checkpoint.Frame > 0 {
+			next <- &list[p]
+		}
+	}
+	close(next)
+	errs := make(chan error, len(list))
+	var wait sync.WaitGroup
+	for range n.config.Loops {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for r := range next {
+				if err := loadOne(snapshots, r); err != nil {
+					errs <- err
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	close(errs)
+	return <-errs
+}
+
+func loadOne(snapshots host.Snapshots, r *partition.Recovered) error {
+	for slice, err := range snapshots.Slices(r.Checkpoint) {
+		if err != nil {
+			return fmt.Errorf("read the checkpoint of partition %d: %w", r.ID, err)
+		}
+		if err := r.Engine.Load(slice); err != nil {
+			return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
+		}
+	}
+	if got := r.Engine.Index(); got != r.Checkpoint.Start {
+		return fmt.Errorf("%w: the checkpoint of partition %d begins at %d, its manifest says %d", host.ErrCorrupt, r.ID, got, r.Checkpoint.Start)
+	}
+	return nil
+}
+
+// progressEvery is how often a long replay says how far it is.
+const progressEvery = 2 * time.Second
+
+// replay folds the records after the checkpoints.
+func (n *Node) replay(ctx context.Context, list []partition.Recovered) error {
+	from := msg.FrameNumber(0)
+	for p := range list {
+		if p == 0 || list[p].Checkpoint.Frame < from {
+			from = list[p].Checkpoint.Frame
+		}
+	}
+	from = max(from, n.config.Host.Log().Oldest())
+	said := time.Now()
+	var reader partition.Reader
+	for frame, err := range n.config.Host.Log().Frames(from) {
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+		if err := reader.Read(&frame, func(_ msg.Position, record []byte) error { return n.apply(list, record) }); err != nil {
+			return fmt.Errorf("replay frame %d: %w", frame.Number, err)
+		}
+		n.recovery.Frames++
+		if time.Since(said) > progressEvery {
+			said = time.Now()
+			n.config.Logger.Info("recovering", "frame", frame.Number, "records", n.recovery.Records)
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("recovery was interrupted: %w", err)
+			}
+		}
+	}
+	for p := range list {
+		if end := list[p].Checkpoint.End; list[p].Engine.Index() < end {
+			return fmt.Errorf("%w: the checkpoint of partition %d has seen record %d, the log ends at %d",
+				host.ErrCorrupt, p, end, list[p].Engine.Index())
+		}
+	}
+	return nil
+}
+
+// apply folds a record, unless the checkpoint of its partition holds it.
+func (n *Node) apply(list []partition.Recovered, bytes []byte) error {
+	r, err := msg.DecodeRecord(bytes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
+	}
+	if int(r.Partition) >= len(list) {
+		return fmt.Errorf("%w: record of partition %d of %d", host.ErrCorrupt, r.Partition, len(list))
+	}
+	n.recovery.Records++
+	target := &list[r.Partition]
+	if r.Index <= target.Checkpoint.Start {
+		return nil
+	}
+	if err := target.Engine.Apply(r); err != nil {
+		return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
+	}
+	return nil
+}
