@@ -49,7 +49,9 @@ func BenchmarkTurnWithSend(b *testing.B) {
 // How much does an interceptor add?
 func BenchmarkTurnIntercepted(b *testing.B) {
 	app := holdfast.NewApp("bank", bankApp(), holdfast.Intercept(
-		func(ctx context.Context, _ holdfast.InvocationInfo, next func(context.Context) error) error { return next(ctx) }))
+		func(ctx context.Context, _ holdfast.InvocationInfo, next func(context.Context) error) error {
+			return next(ctx)
+		}))
 	program := app.Program()
 	t := turnOf("withdraw", `1`, `{"Owner":"alice","Balance":1000000}`)
 	b.ReportAllocs()

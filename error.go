@@ -64,6 +64,9 @@ func NewError(code string, class Class) *Error { return &Error{Code: code, Class
 
 // Error gives code and message.
 func (e *Error) Error() string {
+	if e == nil { // Go's nil pointer in an interface: nothing failed, and yet err != nil
+		return "a nil *holdfast.Error was returned as an error; return nil itself"
+	}
 	if e.Message == "" {
 		return e.Code
 	}
@@ -73,12 +76,17 @@ func (e *Error) Error() string {
 // Is reports whether target is an Error with the same code.
 func (e *Error) Is(target error) bool {
 	other, ok := target.(*Error)
-	return ok && other.Code == e.Code
+	return ok && e != nil && other != nil && other.Code == e.Code
 }
 
 // Unwrap gives what Withf was given with %w, or at a client the *client.Error
 // that arrived, which says whether the request's fate is known.
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.cause
+}
 
 // Withf returns a copy with a message, formatted as by fmt.Errorf.
 func (e *Error) Withf(format string, args ...any) *Error {

@@ -94,25 +94,26 @@ func (s *scope) info() InvocationInfo {
 // run takes the turn through its phases and always gives an outcome, except
 // where user code ends the goroutine: then run does not return, and its caller
 // finds out in a deferred call (see program.Program).
-func (s *scope) run(steps steps) *msg.Outcome {
+func (s *scope) run(steps steps) (outcome *msg.Outcome) {
+	outcome = &s.outcome // the result of a recovered panic, too
 	defer s.finish()
 	if err := steps.decodeInput(); err != nil {
 		input := &s.handler.declaration.input
 		s.reject(msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,
 			"%s expects %s as input: %v", s.name(), describe(input), err))
-		return &s.outcome
+		return outcome
 	}
 	s.phase = phaseState
 	if err := steps.loadState(s); err != nil {
 		s.giveUp(err.Error())
-		return &s.outcome
+		return outcome
 	}
 	s.phase = phaseHandler
 	err := s.intercept(steps)
 	s.phase = phaseOutcome
 	s.conclude(steps, err)
 	s.complete = true
-	return &s.outcome
+	return outcome
 }
 
 func describe(s *shape) string {
