@@ -143,7 +143,7 @@ func (a *App) served() []*servedKind {
 		return k
 	}
 	for _, o := range a.options {
-		if k := get(o.declaration); o.declaration != nil && k.options == nil {
+		if k := get(o.declaration); k.options == nil {
 			k.options, k.stateVersion = o, o.version
 		}
 	}
