@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/holdfast-io/holdfast"
+)
+
+// DataDirDefault is where the command serve keeps data unless told otherwise.
+const DataDirDefault = "holdfast-data"
+
+// Main is the main function of a program that serves app: it takes the command
+// line "[serve] --data DIR --listen ADDR --partitions N", or "version", and
+// serves when no command is given. SIGINT and SIGTERM shut down in order; a
+// second one ends the process at once. Main does not return: the exit code is 0
+// after an orderly shutdown, 2 for a wrong command line and 1 for any other
+// error.
+func Main(app *holdfast.App) {
+	os.Exit(run(context.Background(), app, os.Args, os.Stdout, os.Stderr))
+}
+
+// run is Main with everything it takes from the process.
+func run(ctx context.Context, app *holdfast.App, arguments []string, stdout, stderr io.Writer) (code int) {
+	name, command, rest := cutCommand(arguments)
+	switch command {
+	case "serve":
+		return runServe(ctx, app, name, rest, stdout, stderr)
+	case "version":
+		fmt.Fprintf(stdout, "%s %s, holdfast %s, %s\n", app.Name(), app.Program().Describe().CodeVersion, Version(), runtime.Version())
+		return 0
+	case "help":
+		usage(stdout, app, name)
+		return 0
+	default:
+		fmt.Fprintf(stderr, "%s: %q is not a command\n\n", name, command)
+		usage(stderr, app, name)
+		return 2
+	}
+}
+
+func cutCommand(arguments []string) (name, command string, rest []string) {
+	if len(arguments) == 0 {
+		return "holdfast", "serve", nil
+	}
+	name, rest = arguments[0], arguments[1:]
+	switch {
+	case len(rest) == 0:
+		return name, "serve", nil
+	case rest[0] == "-h" || rest[0] == "--help" || rest[0] == "-help":
+		return name, "help", nil
+	case strings.HasPrefix(rest[0], "-"):
+		return name, "serve", rest
+	}
+	return name, rest[0], rest[1:]
+}
+
+func usage(to io.Writer, app *holdfast.App, name string) {
+	fmt.Fprintf(to, "%s serves %s.\n\nUsage:\n  %s [serve] [flags]\n  %s version\n\nFlags:\n", name, app.Name(), name, name)
+	var line CommandLine
+	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set.SetOutput(to)
+	line.Register(set)
+	set.PrintDefaults()
+}
+
+func runServe(ctx context.Context, app *holdfast.App, name string, arguments []string, stdout, stderr io.Writer) (code int) {
+	var line CommandLine
+	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	line.Register(set)
+	err := set.Parse(arguments)
+	if err == nil && set.NArg() > 0 {
+		err = fmt.Errorf("%q is not a flag; flags begin with -- and come before anything else", set.Arg(0))
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		usage(stdout, app, name)
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v; %s help lists the flags\n", name, err, name)
+		return 2
+	}
+	if err := line.Serve(ctx, app, stderr); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		if errors.Is(err, ErrInvalid) {
+			return 2
+		}
+		return 1
+	}
+	return 0
+}
+
+// CommandLine is what the command serve takes, of an application's own program
+// and of holdfast itself.
+type CommandLine struct {
+	Config    Config
+	LogFormat string
+	LogLevel  slog.Level
+}
+
+// Register declares the flags.
+func (l *CommandLine) Register(set *flag.FlagSet) {
+	c := &l.Config
+	set.StringVar(&c.DataDir, "data", DataDirDefault, "`directory` that holds the data; made if it does not exist")
+	set.StringVar(&c.Listen, "listen", ListenDefault, "`address` of the HTTP interface; port 0 takes a free one")
+	set.IntVar(&c.Partitions, "partitions", PartitionsDefault, "`number` of partitions that a new data directory is made for; fixed from then on")
+	set.DurationVar(&c.Retention, "retention", 0, "how long idempotency keys and results of sent invocations are kept (default 24h)")
+	set.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", ShutdownTimeoutDefault, "how long a shutdown waits for what is under way")
+	set.IntVar(&c.Executors, "executors", 0, "`number` of handlers that run at once (default the number of processors)")
+	set.StringVar(&l.LogFormat, "log-format", "auto", "text, json, or auto: text on a terminal, json otherwise")
+	set.TextVar(&l.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+}
+
+// Serve runs app until ctx ends or a signal comes; nil is a server without an
+// application. It logs to stderr.
+func (l *CommandLine) Serve(ctx context.Context, app *holdfast.App, stderr io.Writer) error {
+	logger, err := newLogger(stderr, l.LogFormat, l.LogLevel)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(logger)
+	config := l.Config
+	config.App, config.WithoutApp, config.Logger = app, app == nil, logger
+	server, err := New(config)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal finds nobody who catches it
+	return server.Run(ctx)
+}
+
+func newLogger(to io.Writer, format string, level slog.Level) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: level}
+	switch {
+	case format == "text", format == "auto" && isTerminal(to):
+		return slog.New(slog.NewTextHandler(to, options)), nil
+	case format == "json", format == "auto":
+		return slog.New(slog.NewJSONHandler(to, options)), nil
+	}
+	return nil, fmt.Errorf("%w: the log format is %q, want text, json or auto", ErrInvalid, format)
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&fs.ModeCharDevice != 0
+}
