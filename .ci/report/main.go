@@ -34,6 +34,7 @@ type report struct {
 	out      io.Writer
 	output   map[name]*strings.Builder
 	parents  map[name]bool // tests that have subtests: those count instead
+	blamed   map[name]bool // tests of which a subtest failed
 	ended    map[name]string
 	order    []name
 	failed   int // packages that failed without a test that did
@@ -73,7 +74,7 @@ func appendLine(file, line string) error {
 func run(in io.Reader, out io.Writer) (totals string, ok bool, err error) {
 	r := &report{
 		out: out, output: map[name]*strings.Builder{}, parents: map[name]bool{},
-		ended: map[name]string{}, failures: map[string]bool{},
+		blamed: map[name]bool{}, ended: map[name]string{}, failures: map[string]bool{},
 	}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20) // a test may print a long line
@@ -113,7 +114,9 @@ func (r *report) take(e event) {
 
 func (r *report) endTest(n name, action string) {
 	if i := strings.LastIndex(n.test, "/"); i > 0 {
-		r.parents[name{n.pkg, n.test[:i]}] = true
+		parent := name{n.pkg, n.test[:i]}
+		r.parents[parent] = true
+		r.blamed[parent] = r.blamed[parent] || action == "fail"
 	}
 	r.ended[n] = action
 	r.order = append(r.order, n)
@@ -151,7 +154,7 @@ func (r *report) conclude() (totals string, ok bool) {
 	passed, failed, skipped, silent := 0, r.failed, 0, 0
 	for _, n := range r.order {
 		switch action := r.ended[n]; {
-		case r.parents[n] && action == "pass":
+		case r.parents[n] && (action == "pass" || r.blamed[n]):
 		case action == "pass":
 			passed++
 		case action == "fail":
