@@ -168,9 +168,15 @@ func mustBeNew(config *Config) error {
 
 // hasData says whether there is a frame or a checkpoint.
 func hasData(config *Config) (bool, error) {
-	_, err := config.FS.Size(filepath.Join(config.Dir, checkpointDirectory, manifestName))
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err == nil, err
+	name := filepath.Join(config.Dir, checkpointDirectory, manifestName)
+	text, err := readSmall(config.FS, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if err == nil {
+		if current, err := decodeManifest(name, text); len(current) > 0 || err != nil {
+			return true, err
+		}
 	}
 	segments, err := readSegmentHeaders(config.FS, config.Dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -103,6 +103,9 @@ func (h *Host) layOut() error {
 			return err
 		}
 	}
+	if _, err := replaceFile(files, filepath.Join(directory, checkpointDirectory, manifestName), manifest{}.encode()); err != nil {
+		return err
+	}
 	return files.SyncDir(directory)
 }
 
@@ -206,7 +209,7 @@ func (h *Host) Close() error {
 	h.closed = true
 	err := h.log.close()
 	h.snapshots.close()
-	err = errors.Join(err, closeMarks(h.marks), h.lock.Close())
+	err = errors.Join(err, closeMarks(h.marks, h.config.mutant), h.lock.Close())
 	if err != nil {
 		return fmt.Errorf("close data directory %s: %w", h.config.Dir, err)
 	}

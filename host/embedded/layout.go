@@ -28,12 +28,13 @@ const (
 	itemHeaderBytes = 72
 )
 
-// Magic bytes. Frame and seal share markBytes of prefix, which is what the
-// search for a successor looks for.
+// Magic bytes. All items share a prefix, which is what the search for a
+// successor looks for.
 const (
 	segmentMagic = "\x8aHFlogH\n"
 	frameMagic   = "\x8aHFlogF\n"
 	sealMagic    = "\x8aHFlogS\n"
+	nextMagic    = "\x8aHFlogN\n"
 	itemPrefix   = "\x8aHFlog"
 )
 
@@ -113,15 +114,32 @@ func readable(b []byte) error {
 	return nil
 }
 
-// itemKind tells frames from seals.
+// itemKind tells what stands in a segment.
 type itemKind uint8
 
 const (
 	itemFrame itemKind = iota + 1
 	itemSeal
+	itemNext // the segment after this one is durable
 )
 
-// item is the decoded header of a frame or a seal.
+// itemMagic gives the first bytes of each kind.
+var itemMagic = [...]string{itemFrame: frameMagic, itemSeal: sealMagic, itemNext: nextMagic}
+
+// kindOf tells the kind from the first bytes; 0 for none.
+func kindOf(b []byte) itemKind {
+	switch string(b[:len(frameMagic)]) {
+	case frameMagic:
+		return itemFrame
+	case sealMagic:
+		return itemSeal
+	case nextMagic:
+		return itemNext
+	}
+	return 0
+}
+
+// item is the decoded header of a frame, or all of another item.
 type item struct {
 	kind     itemKind
 	epoch    msg.Epoch
@@ -129,7 +147,7 @@ type item struct {
 	first    msg.Position
 	count    uint32
 	length   uint32
-	hash     host.FrameHash // frame: of the one before; seal: of the sealed one
+	hash     host.FrameHash // frame: of the one before; else of the one it follows
 	checksum uint32         // of the payload
 }
 
@@ -153,11 +171,7 @@ func appendFrameHeader(b []byte, f *host.Frame, salt uint32) []byte {
 // append appends the header's bytes.
 func (i item) append(b []byte, salt uint32) []byte {
 	start := len(b)
-	if i.kind == itemFrame {
-		b = append(b, frameMagic...)
-	} else {
-		b = append(b, sealMagic...)
-	}
+	b = append(b, itemMagic[i.kind]...)
 	b = binary.BigEndian.AppendUint16(b, formatVersion)
 	b = binary.BigEndian.AppendUint16(b, readerVersion)
 	b = binary.BigEndian.AppendUint16(b, logGroup)
@@ -177,12 +191,7 @@ func decodeItem(b []byte, salt uint32) (i item, err error) {
 	if len(b) < itemHeaderBytes {
 		return i, fmt.Errorf("%w: the file ends within a frame header", errBad)
 	}
-	switch string(b[:8]) {
-	case frameMagic:
-		i.kind = itemFrame
-	case sealMagic:
-		i.kind = itemSeal
-	default:
+	if i.kind = kindOf(b); i.kind == 0 {
 		return i, fmt.Errorf("%w: no frame header", errBad)
 	}
 	const sum = itemHeaderBytes - 4

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -144,7 +145,7 @@ func (l *log) accepts(f *host.Frame) (segment, error) {
 	switch {
 	case l.poison != nil:
 		return current, l.poison
-	case f.Epoch < l.epoch && l.config.mutant != mutantNoFence:
+	case f.Epoch < l.epoch && l.config.mutant != mutantAnyEpoch:
 		return current, fmt.Errorf("append frame %d: %w: its epoch is %d, the newest is %d", f.Number, host.ErrFenced, f.Epoch, l.epoch)
 	case f.Epoch > l.epoch || !l.acquired:
 		return current, fmt.Errorf("append frame %d: %w: epoch %d was not acquired", f.Number, host.ErrConflict, f.Epoch)
@@ -160,16 +161,12 @@ func (l *log) accepts(f *host.Frame) (segment, error) {
 	return current, nil
 }
 
-// keepAhead sees to it that the next segment is prepared before the current one
-// is half full, or that Room says that it cannot be: what is in flight then
+// keepAhead sees to it that the next segment has its room before the current
+// one is half full, or that Room says that it has not: what is in flight then
 // still has the other half.
 func (l *log) keepAhead(current *segment, bytes int64) {
-	if l.spares.available() {
-		return
-	}
 	if l.offset+bytes > current.bytes/2 {
-		l.spares.wait()
-		_ = l.spares.room(l.config.spareBytes(current.bytes)) // Room tells
+		l.spares.secure(l.config.spareBytes(current.bytes))
 	}
 }
 
@@ -189,9 +186,6 @@ func (l *log) write(f *host.Frame, current *segment) error {
 	l.buffer = appendFrameHeader(l.buffer[:0], f, saltSum(current.salt))
 	if err := writeFrame(l.file, l.offset, &l.buffer, f.Payload); err != nil {
 		return err
-	}
-	if l.config.mutant == mutantNoDataSync {
-		return nil
 	}
 	return l.file.Datasync()
 }
@@ -239,19 +233,41 @@ func (l *log) begin(header segmentHeader, f *host.Frame, bytes int64) error {
 	if err != nil {
 		return err
 	}
-	if l.file != nil {
-		// All of it is durable: nothing depends on how it closes.
-		_ = l.file.Close()
-	}
-	l.file, l.offset = file, begun.end
 	l.mu.Lock()
-	if n := len(l.segments); n > 0 && l.segments[n-1].number == begun.number {
-		l.segments = l.segments[:n-1]
+	var old segment
+	if n := len(l.segments); n > 0 && l.segments[n-1].number < begun.number {
+		old = l.segments[n-1]
+	} else if n > 0 {
+		l.segments = l.segments[:n-1] // the new one has its place
 	}
 	l.segments = append(l.segments, begun)
 	l.mu.Unlock()
+	if old.number > 0 {
+		endSegment(l.config.FS, &old, &begun, l.file)
+	}
+	l.file, l.offset = file, begun.end
 	l.spares.prepare(l.config.spareBytes(begun.bytes))
 	return nil
+}
+
+// endSegment writes behind the last frame of a segment that it has a successor,
+// so that it is noticed if that file goes missing. All that matters is durable:
+// whether this is written, now or ever, does not matter. A segment that was
+// found when the host was opened gives back the room that it did not use.
+func endSegment(files FS, old, next *segment, file File) {
+	found := file == nil
+	if found {
+		var err error
+		if file, err = files.OpenFile(old.name, os.O_RDWR); err != nil {
+			return
+		}
+	}
+	mark := item{kind: itemNext, epoch: next.epoch, number: next.first - 1, hash: next.previous}
+	_, err := file.WriteAt(mark.append(nil, saltSum(old.salt)), old.end)
+	if found && err == nil {
+		_ = file.Truncate(old.end + itemHeaderBytes)
+	}
+	_ = file.Close()
 }
 
 // Seal writes a seal behind the last frame.
@@ -300,7 +316,7 @@ func (l *log) poisoned(cause error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := fmt.Errorf("%w: %w: restart, so that the log is read again", host.ErrPoisoned, cause)
-	if l.config.mutant != mutantRetryAfterFailure {
+	if l.config.mutant != mutantGoOn {
 		l.poison = err
 	}
 	return err
@@ -321,6 +337,9 @@ func (l *log) Room() error {
 	l.mu.Lock()
 	current := l.segments[len(l.segments)-1].bytes
 	l.mu.Unlock()
+	if l.config.mutant == mutantAlwaysRoom {
+		return nil
+	}
 	return l.spares.room(l.config.spareBytes(current))
 }
 

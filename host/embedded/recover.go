@@ -18,6 +18,7 @@ type tail struct {
 	hash     host.FrameHash  // of the last frame
 	last     host.Frame      // only if it is to be written again
 	lastAt   int64           // where it is in its segment
+	lastEnd  int64           // where it ends; a seal may follow
 	end      int64           // where the valid bytes of the last segment end
 	lone     bool            // the last segment has no frame but the one to be written again
 	unproven bool            // the last frame may be only in the page cache
@@ -52,7 +53,7 @@ func findTail(config *Config, segments []segment) (tail, error) {
 			continue
 		}
 		t.lone = t.number < s.first
-		t.number, t.lastAt = f.Number, at
+		t.number, t.lastAt, t.lastEnd = f.Number, at, r.offset
 	}
 	t.end, t.epoch, t.hash = r.offset, r.epoch, r.hash
 	if err := mustBeTorn(config, r, s, t.reason); err != nil {
@@ -132,7 +133,7 @@ func recoverLog(config *Config, spares *spares, segments []segment, found *Recov
 	}
 	if l.segments[len(l.segments)-1].bytes < config.spareBytes(0) {
 		// Half of it would not be enough for what may be in flight.
-		spares.wait()
+		spares.secure(config.spareBytes(0))
 	}
 	found.Segments = len(l.segments)
 	return l, nil
@@ -152,15 +153,20 @@ func (t *tail) next(config *Config, old *segment) (segmentHeader, *host.Frame) {
 	header := old.segmentHeader
 	header.epoch = t.epoch + 1
 	again := &t.last
-	if !t.unproven || config.mutant == mutantTrustPageCache {
+	if !t.unproven || config.mutant == mutantTrustCache {
 		again = nil
 	}
 	switch {
 	case t.number < old.first:
 		// The old segment has no frame: the new one takes its place.
 	case again == nil:
+		// A seal behind the last frame does not count: that it can be read
+		// shows that the frame is durable, not that the seal is.
 		header.number, header.first = old.number+1, t.number+1
-		header.previous, header.previousEnd = t.hash, t.end
+		header.previous, header.previousEnd = t.hash, t.lastEnd
+		if config.mutant == mutantTrustSeal {
+			header.previousEnd = t.end
+		}
 	case t.lone:
 		// Nothing of the old segment would be left.
 	default:
@@ -176,12 +182,15 @@ func beginSegment(config *Config, s spare, buffer *[]byte, header segmentHeader,
 	if f != nil {
 		header.complete += itemHeaderBytes + int64(len(f.Payload))
 	}
-	header.bytes = max(s.bytes, roundUp(header.complete+itemHeaderBytes))
 	if header.salt, err = drawSalt(config); err != nil {
 		return nil, segment{}, err
 	}
 	file, err := config.FS.OpenFile(s.name, os.O_RDWR)
 	if err != nil {
+		return nil, segment{}, err
+	}
+	if header.bytes, err = lengthen(file, s.bytes, header.complete); err != nil {
+		_ = file.Close()
 		return nil, segment{}, err
 	}
 	begun := segment{segmentHeader: header, name: segmentName(config.Dir, header.number), end: header.complete, last: header.first - 1}
@@ -195,6 +204,22 @@ func beginSegment(config *Config, s spare, buffer *[]byte, header segmentHeader,
 	return file, begun, nil
 }
 
+// lengthen makes a prepared file longer if the first frame needs most of it: half
+// of a segment is for what is in flight when there is no next one. Without room
+// for that, the frame alone must do. It gives the size.
+func lengthen(file File, bytes, used int64) (int64, error) {
+	if wanted := roundUp(2 * used); wanted > bytes {
+		err := file.Allocate(wanted)
+		if err == nil || !isNoSpace(err) {
+			return wanted, err
+		}
+	}
+	if needed := roundUp(used + itemHeaderBytes); needed > bytes {
+		return needed, file.Allocate(needed)
+	}
+	return bytes, nil
+}
+
 // write fills the prepared file and renames it.
 func (s *segment) write(config *Config, file File, from string, buffer *[]byte, f *host.Frame) error {
 	*buffer = append((*buffer)[:0], s.encode()...)
@@ -205,13 +230,6 @@ func (s *segment) write(config *Config, file File, from string, buffer *[]byte, 
 	}
 	if err := writeFrame(file, 0, buffer, payload); err != nil {
 		return err
-	}
-	if size, err := file.Size(); err != nil {
-		return err
-	} else if size < s.bytes {
-		if err := file.Allocate(s.bytes); err != nil {
-			return err
-		}
 	}
 	if err := file.Datasync(); err != nil {
 		return err

@@ -215,8 +215,11 @@ func (r *segmentReader) next() (item, host.Frame, error) {
 	if err != nil {
 		return item{}, host.Frame{}, err
 	}
-	if i.kind == itemSeal {
+	switch i.kind {
+	case itemSeal:
 		return i, host.Frame{}, r.passSeal(i)
+	case itemNext:
+		return i, host.Frame{}, fmt.Errorf("%w: the log goes on in the segment after this one, and its file is missing: restore it from a backup", host.ErrCorrupt)
 	}
 	if (i.number != r.number+1 || i.hash != r.hash) && r.mutant != mutantAcceptStale {
 		return i, host.Frame{}, fmt.Errorf("%w: frame %d is not the one after frame %d", errBad, i.number, r.number)

@@ -42,18 +42,19 @@ func openSnapshots(config *Config) (*snapshots, error) {
 	directory := filepath.Join(config.Dir, checkpointDirectory)
 	name := filepath.Join(directory, manifestName)
 	text, err := readSmall(config.FS, name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: the file is missing: restore it from a backup", name, host.ErrCorrupt)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if err == nil {
-		if s.current, err = decodeManifest(name, text); err != nil {
-			return nil, err
-		}
-		// What was read may be a name that is not durable yet. It must be
-		// before anything that an older manifest names is removed.
-		if _, err := replaceFile(config.FS, name, text); err != nil {
-			return nil, err
-		}
+	if s.current, err = decodeManifest(name, text); err != nil {
+		return nil, err
+	}
+	// What was read may have a name that is not durable yet. It must be, before
+	// anything that an older manifest names is removed.
+	if _, err := replaceFile(config.FS, name, text); err != nil {
+		return nil, err
 	}
 	return s, s.removeUnnamed(directory)
 }
@@ -148,6 +149,9 @@ func (s *snapshots) Create(p msg.Partition) (host.SnapshotWriter, error) {
 
 // Publish writes a manifest and gives it its name.
 func (s *snapshots) Publish(list []host.Published) error {
+	if s.config.mutant == mutantListByList && len(list) > 1 {
+		return errors.Join(s.Publish(list[:1]), s.Publish(list[1:]))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -321,10 +325,7 @@ func (w *snapshotWriter) Sync() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	if w.owner.config.mutant != mutantPublishEarly {
-		w.err = w.file.Datasync()
-	}
-	if w.err == nil {
+	if w.err = w.file.Datasync(); w.err == nil {
 		w.err = w.owner.config.FS.SyncDir(filepath.Dir(w.name))
 	}
 	w.closed = true

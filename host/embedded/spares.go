@@ -38,6 +38,7 @@ type spares struct {
 	ready   []spare
 	next    uint64 // number of the next name
 	busy    bool   // one is being prepared
+	held    bool   // its room is taken, only the zeros are missing
 	err     error  // of the last attempt
 	tried   time.Time
 	closed  bool
@@ -101,15 +102,23 @@ func (s *spares) prepare(bytes int64) {
 	number := s.number()
 	s.mu.Unlock()
 	s.config.Background(func() {
-		made, err := makeSpare(s.config.FS, s.config.Dir, number, bytes)
+		made, err := makeSpare(s.config.FS, s.config.Dir, number, bytes, s.hold)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err == nil {
 			s.ready = append(s.ready, made)
 		}
-		s.busy, s.err, s.tried = false, err, s.config.Now()
+		s.busy, s.held, s.err, s.tried = false, false, err, s.config.Now()
 		s.changed.Broadcast()
 	})
+}
+
+// hold notes that the room for the file that is being prepared is taken.
+func (s *spares) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = true
+	s.changed.Broadcast()
 }
 
 // number draws the next name. The lock is held.
@@ -118,21 +127,18 @@ func (s *spares) number() uint64 {
 	return s.next - 1
 }
 
-// wait returns when nothing is being prepared, and says whether there is one.
-func (s *spares) wait() bool {
+// secure returns when the room for the next segment is taken, or when it is
+// known that there is none: then it says so to room, which asks again.
+func (s *spares) secure(bytes int64) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.busy {
+	for len(s.ready) == 0 && s.busy && !s.held {
 		s.changed.Wait()
 	}
-	return len(s.ready) > 0
-}
-
-// available says whether there is one, without waiting.
-func (s *spares) available() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.ready) > 0
+	secured := len(s.ready) > 0 || s.held
+	s.mu.Unlock()
+	if !secured {
+		_ = s.room(bytes)
+	}
 }
 
 // take gives a file, the largest that is ready, or makes one of the size.
@@ -155,7 +161,7 @@ func (s *spares) take(bytes int64) (spare, error) {
 	}
 	number := s.number()
 	s.mu.Unlock()
-	return makeSpare(s.config.FS, s.config.Dir, number, bytes)
+	return makeSpare(s.config.FS, s.config.Dir, number, bytes, func() {})
 }
 
 // offer asks whether a file of the size is worth keeping, and gives it a name.
@@ -214,10 +220,11 @@ func (s *spares) close() {
 	}
 }
 
-// makeSpare makes a file whose name is only visible when it is complete.
-func makeSpare(files FS, directory string, number uint64, bytes int64) (spare, error) {
+// makeSpare makes a file whose name is only visible when it is complete. It
+// calls held when the room is taken.
+func makeSpare(files FS, directory string, number uint64, bytes int64, held func()) (spare, error) {
 	name := spareName(directory, number)
-	if err := writeZeros(files, name+newSuffix, bytes); err != nil {
+	if err := writeZeros(files, name+newSuffix, bytes, held); err != nil {
 		// What was reserved goes back to who needs it more. If that does not
 		// work either, the next start does it.
 		_ = files.Remove(name + newSuffix)
@@ -233,7 +240,7 @@ func makeSpare(files FS, directory string, number uint64, bytes int64) (spare, e
 }
 
 // writeZeros makes a file of zeros that are on the disk.
-func writeZeros(files FS, name string, bytes int64) (err error) {
+func writeZeros(files FS, name string, bytes int64, held func()) (err error) {
 	f, err := files.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
@@ -242,6 +249,7 @@ func writeZeros(files FS, name string, bytes int64) (err error) {
 	if err := f.Allocate(bytes); err != nil {
 		return err
 	}
+	held()
 	zeros := make([]byte, min(bytes, zeroBytes))
 	for at := int64(0); at < bytes; at += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), bytes-at)], at); err != nil {

@@ -149,8 +149,11 @@ func (p *directory) change(c nameChange) {
 
 // OpenFile opens a file with the flags of package os.
 func (d *Disk) OpenFile(name string, flag int) (*File, error) {
-	process := d.current()
-	fault, err := d.begin(process, Op{Kind: OpOpen, Name: name})
+	process, kind := d.current(), OpOpen
+	if flag&(os.O_CREATE|os.O_TRUNC) != 0 {
+		kind = OpCreate
+	}
+	fault, err := d.begin(process, Op{Kind: kind, Name: name})
 	if err != nil || fault.Err != nil {
 		return nil, faultOf("open", name, err, fault)
 	}

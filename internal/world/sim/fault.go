@@ -19,6 +19,7 @@ type OpKind uint8
 // The operations, as Intercept sees them.
 const (
 	OpOpen OpKind = iota + 1
+	OpCreate // open with O_CREATE or O_TRUNC
 	OpRead
 	OpWrite
 	OpSync
@@ -36,7 +37,7 @@ const (
 )
 
 var opNames = [...]string{
-	OpOpen: "open", OpRead: "read", OpWrite: "write", OpSync: "sync", OpTruncate: "truncate",
+	OpOpen: "open", OpCreate: "create", OpRead: "read", OpWrite: "write", OpSync: "sync", OpTruncate: "truncate",
 	OpAllocate: "allocate", OpRename: "rename", OpRemove: "remove", OpMakeDir: "make directory",
 	OpSyncDir: "sync directory", OpReadDir: "read directory", OpSize: "size", OpLock: "lock",
 	OpMap: "map", OpSyncMap: "sync map",
@@ -53,7 +54,7 @@ func (k OpKind) String() string {
 // changes says whether the operation may change what is on the disk.
 func (k OpKind) changes() bool {
 	switch k {
-	case OpRead, OpReadDir, OpSize, OpLock, OpMap:
+	case OpOpen, OpRead, OpReadDir, OpSize, OpLock, OpMap:
 		return false
 	}
 	return true

@@ -1,0 +1,37 @@
+package embedded
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/holdfast-io/holdfast/host"
+	"github.com/holdfast-io/holdfast/host/hosttest"
+)
+
+// harness opens hosts on simulated disks, with a planted mistake or none.
+func harness(planted mutant) hosttest.Harness {
+	return hosttest.Harness{
+		Open: func(d *hosttest.Data) (host.Host, error) {
+			h, err := Open(configOf(d, planted))
+			if err != nil {
+				return nil, err
+			}
+			return h, nil
+		},
+		Unchecked: func(name string) bool {
+			return name == lockName || name == marksName || strings.HasSuffix(name, spareSuffix)
+		},
+	}
+}
+
+// configOf puts a host on the suite's machine. Nothing runs beside the caller.
+func configOf(d *hosttest.Data, planted mutant) Config {
+	return Config{
+		Dir: d.Dir, Identity: d.Identity, FS: simulated{d.Disk}, Random: d.Random(), Now: d.Now,
+		FrameBytesMax: d.FrameBytesMax, SegmentBytes: d.SegmentBytes, LockWait: -1,
+		Background: func(work func()) { work() },
+		mutant:     planted,
+	}
+}
+
+func TestConformance(t *testing.T) { hosttest.Run(t, harness(mutantNone)) }
