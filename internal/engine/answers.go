@@ -36,8 +36,8 @@ type answers struct {
 	pending       answerList
 }
 
-func newAnswers() answers {
-	a := answers{
+func newAnswers() *answers {
+	a := &answers{
 		bySession:     map[msg.SessionID]*answer{},
 		byIdempotency: map[msg.Fingerprint]*answer{},
 		byInvocation:  map[msg.InvocationID]*answer{},

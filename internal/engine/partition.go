@@ -17,10 +17,10 @@ type Partition struct {
 	time        msg.Time // the highest recorded
 	epoch       msg.Epoch
 	instances   map[msg.Ref]*instance
-	order       *btree.BTreeG[*instance] // instances by ref; tombstones too
-	outboxes    []outbox                 // by destination
-	consumed    []consumed               // by source
-	answers     answers
+	order       *btree.BTreeG[*instance]  // instances by ref; tombstones too
+	outboxes    []outbox                  // by destination
+	consumed    []consumed                // by source
+	answers     *answers                  // by pointer: its lists contain their own ends
 	attempts    btree.Map[string, uint32] // by fingerprint
 	deadLetters btree.Map[string, *msg.DeadLetter]
 	rules       btree.Map[string, msg.KindRule]
@@ -315,3 +315,5 @@ func (p *Partition) recoverInstance(i *instance) {
 		}
 	}
 }
+
+func (p *Partition) verify() {}
