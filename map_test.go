@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -400,4 +401,55 @@ func TestEarlyBreakEndsTheIteration(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+type floats struct {
+	M holdfast.Map[string, float64]
+	L holdfast.List[float64]
+}
+
+func TestEntriesThatCannotBeStoredFailTheTurn(t *testing.T) {
+	kind := holdfast.NewEntity[floats]("floats")
+	u := holdfast.NewUpdate[string, holdfast.Void](kind, "u")
+	nan := math.NaN()
+	app := holdfast.NewApp("a", u.Handle(holdfast.NoResult(func(ctx *holdfast.UpdateContext[floats], what string) error {
+		switch what {
+		case "put":
+			ctx.State.M.Put("a", nan)
+		case "append":
+			ctx.State.L.Append(1, nan, 2)
+		case "key":
+			ctx.State.M.Put("\xff", 1)
+		}
+		return nil
+	})))
+	for what, want := range map[string]string{
+		"put": `put entry "a" of map M: json`, "append": "append to list L: json", "key": `put entry "\xff" of map M: the key is not UTF-8`,
+	} {
+		undone(t, run(t, app, turnOn("floats", "u", `"`+what+`"`, ``)), "failed", want)
+	}
+	var alone floats
+	mustPanic(t, "put entry", func() { alone.M.Put("a", nan) })
+	mustPanic(t, "append to list", func() { alone.L.Append(nan) })
+}
+
+func TestZeroMapAndListAreEmpty(t *testing.T) {
+	var b basket
+	if _, ok := b.Items.Get("a"); ok || b.Items.Len() != 0 || b.Log.Len() != 0 {
+		t.Error("not empty")
+	}
+	for range b.Items.All() {
+		t.Error("an entry")
+	}
+	for range b.Log.All() {
+		t.Error("an item")
+	}
+	b.Items.Delete("a")
+	b.Items.Clear()
+	b.Log.Clear()
+	b.Items.Put("a", 1)
+	b.Log.Append("x")
+	if b.Items.Len() != 1 || b.Log.Len() != 1 {
+		t.Error("not usable")
+	}
 }

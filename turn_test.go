@@ -11,6 +11,7 @@ import (
 	"math"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -427,4 +428,36 @@ func TestAdapters(t *testing.T) {
 	if o = run(t, app, turnOf("get", ``, string(o.Root.Body))); string(o.Output.Body) != `8` {
 		t.Errorf("got %s", o.Output.Body)
 	}
+}
+
+func TestTurnsRunInParallel(t *testing.T) {
+	program := bankApp().Program()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 200 {
+				o := program.Turn(context.Background(), turnOf("transfer", `{"To":"bob","Amount":4}`, `{"Balance":10}`))
+				if o.Err != nil || string(o.Output.Body) != `6` || len(o.Sends) != 1 {
+					t.Errorf("got %s, %v", o.Output.Body, o.Err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+type unprintable struct{ error }
+
+func (unprintable) Error() string  { panic("no text") }
+func (unprintable) String() string { panic("no text") }
+
+func TestPanicsAndErrorsThatCannotBePrinted(t *testing.T) {
+	for _, value := range []any{unprintable{}, (*time.Time)(nil), 7, nil} {
+		app := act(func(*holdfast.UpdateContext[account]) (int64, error) { panic(value) })
+		var o *msg.Outcome
+		captured(t, func() { o = run(t, app, turnOf("deposit", `1`, ``)) })
+		undone(t, o, "panic", "panic in account/deposit: ")
+	}
+	o := run(t, act(func(*holdfast.UpdateContext[account]) (int64, error) { return 0, unprintable{} }), turnOf("deposit", `1`, ``))
+	undone(t, o, "failed", "cannot be printed")
 }
