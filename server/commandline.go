@@ -115,7 +115,7 @@ func (l *CommandLine) Register(set *flag.FlagSet) {
 	set.StringVar(&c.DataDir, "data", DataDirDefault, "`directory` that holds the data; made if it does not exist")
 	set.StringVar(&c.Listen, "listen", ListenDefault, "`address` of the HTTP interface; port 0 takes a free one")
 	set.IntVar(&c.Partitions, "partitions", PartitionsDefault, "`number` of partitions that a new data directory is made for; fixed from then on")
-	set.DurationVar(&c.Retention, "retention", 0, "how long idempotency keys and results of sent invocations are kept (default 24h)")
+	set.DurationVar(&c.Retention, "retention", RetentionDefault, "how long idempotency keys and results of sent invocations are kept")
 	set.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", ShutdownTimeoutDefault, "how long a shutdown waits for what is under way")
 	set.IntVar(&c.Executors, "executors", 0, "`number` of handlers that run at once (default the number of processors)")
 	set.StringVar(&l.LogFormat, "log-format", "auto", "text, json, or auto: text on a terminal, json otherwise")

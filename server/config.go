@@ -16,6 +16,7 @@ import (
 const (
 	ListenDefault          = "127.0.0.1:7070"
 	PartitionsDefault      = 64
+	RetentionDefault       = 24 * time.Hour
 	ShutdownTimeoutDefault = 30 * time.Second
 )
 
@@ -76,6 +77,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.BodyBytesMax == 0 {
 		c.BodyBytesMax = native.BodyBytesMaxDefault
+	}
+	if c.Retention == 0 {
+		c.Retention = RetentionDefault
 	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = ShutdownTimeoutDefault

@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-io/holdfast/server"
+)
+
+func (c *commands) serve() *cobra.Command {
+	var line server.CommandLine
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server without an application of its own",
+		Long: "Run a server without an application of its own, until SIGINT or SIGTERM.\n\n" +
+			"An application that is written in Go brings its server along: its own program\n" +
+			"has the command serve. This one serves no kinds.",
+		Args: positional(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return line.Serve(cmd.Context(), nil, c.process.Stderr)
+		},
+	}
+	set := flag.NewFlagSet("serve", flag.ContinueOnError)
+	line.Register(set)
+	cmd.Flags().AddGoFlagSet(set)
+	return cmd
+}
+
+func (c *commands) version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Args:  positional(0),
+		RunE: func(*cobra.Command, []string) error {
+			if c.json {
+				return c.printValue(map[string]string{
+					"version": server.Version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
+				})
+			}
+			return c.print(fmt.Appendf(nil, "holdfast %s %s %s/%s", server.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
+		},
+	}
+}
