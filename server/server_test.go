@@ -50,12 +50,12 @@ func tallyApp() *holdfast.App {
 // runningServer is a server that a test has started.
 type runningServer struct {
 	*Server
-	t     *testing.T
+	t     testing.TB
 	stop  context.CancelFunc
 	ended chan error
 }
 
-func startServer(t *testing.T, c Config, prepare ...func(*Server)) *runningServer {
+func startServer(t testing.TB, c Config, prepare ...func(*Server)) *runningServer {
 	t.Helper()
 	if c.App == nil && !c.WithoutApp {
 		c.App = tallyApp()
