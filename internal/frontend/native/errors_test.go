@@ -75,67 +75,70 @@ func TestErrorsOfTheDoorReachEveryRoute(t *testing.T) {
 	}
 }
 
-// TestBadRequestsNeverReachTheDoor covers what the frontend itself refuses, and
-// that the message names what is wrong.
+const callRoute, sendRoute = "POST /v1/entities/account/alice/deposit", "POST /v1/entities/account/alice/deposit/send"
+
+// badRequests are what the frontend itself refuses, and what the message says.
+var badRequests = []struct {
+	name, route, body string
+	header            []string
+	says              string
+}{
+	{"empty key", "POST /v1/entities/account//deposit", "1", nil, "the key is empty"},
+	{"empty key of an entity", "GET /v1/entities/account/", "", nil, "the key is empty"},
+	{"dot key", "POST /v1/entities/account/./deposit", "1", nil, "meaning of their own in URLs"},
+	{"dot dot key", "GET /v1/entities/account/..", "", nil, "meaning of their own in URLs"},
+	{"escaped dot dot key", "POST /v1/entities/account/%2E%2e/deposit/send", "1", nil, "meaning of their own in URLs"},
+	{"dot key of reminders", "GET /v1/entities/account/./reminders", "", nil, "meaning of their own in URLs"},
+	{"dot key of a parked entity", "POST /v1/parked/account/../resume", "", nil, "meaning of their own in URLs"},
+	{"overlong key", "POST /v1/entities/account/" + strings.Repeat("k", 1025) + "/deposit", "1", nil, "1025 bytes"},
+	{"key that is not UTF-8", "POST /v1/entities/account/%ff/deposit", "1", nil, "is not UTF-8"},
+	{"malformed body", callRoute, `{"a":1,}`, nil, "not valid JSON at offset 8"},
+	{"body with an end missing", callRoute, ` [1`, nil, "not valid JSON at offset 3"},
+	{"body with two values", callRoute, `1 2`, nil, "not valid JSON at offset 3"},
+	{"body that is not UTF-8", callRoute, "  \"a\xff\"", nil, "not valid UTF-8 at offset 4"},
+	{"malformed body of a send", sendRoute, `x`, nil, "not valid JSON at offset 1"},
+	{"negative delay", sendRoute + "?delay=-1s", "1", nil, "not below zero"},
+	{"absurd delay", sendRoute + "?delay=2000000h", "1", nil, "after the year 2200"},
+	{"delay that is none", sendRoute + "?delay=soon", "1", nil, "want a duration"},
+	{"delay beyond what a duration holds", sendRoute + "?delay=99999999999999999999h", "1", nil, "want a duration"},
+	{"empty delay", sendRoute + "?delay=", "1", nil, "want a duration"},
+	{"two delays", sendRoute + "?delay=1s&delay=2s", "1", nil, "2 times"},
+	{"delay and time", sendRoute + "?delay=1s&at=2030-01-01T00:00:00Z", "1", nil, "exclude each other"},
+	{"time that is none", sendRoute + "?at=tomorrow", "1", nil, "RFC 3339"},
+	{"absurd time", sendRoute + "?at=9999-01-01T00:00:00Z", "1", nil, "after the year 2200"},
+	{"slip in a parameter", sendRoute + "?dealy=1s", "1", nil, "takes only delay, at"},
+	{"delay of a call", callRoute + "?delay=1s", "1", nil, "takes only peek"},
+	{"peek that is neither", callRoute + "?peek=perhaps", "1", nil, "want true or false"},
+	{"malformed query", callRoute + "?%zz", "1", nil, "the query is malformed"},
+	{"deadline before the delay is over", sendRoute + "?delay=10s", "1", []string{"Request-Timeout", "5s"}, "must not begin before"},
+	{"timeout that is none", callRoute, "1", []string{"Request-Timeout", "fast"}, "want a duration above zero"},
+	{"timeout of zero", callRoute, "1", []string{"Request-Timeout", "0"}, "want a duration above zero"},
+	{"negative timeout", callRoute, "1", []string{"Request-Timeout", "-2s"}, "want a duration above zero"},
+	{"absurd timeout", callRoute, "1", []string{"Request-Timeout", "2000000h"}, "after the year 2200"},
+	{"empty idempotency key", callRoute, "1", []string{"Idempotency-Key", ""}, "1 to 255 characters"},
+	{"overlong idempotency key", callRoute, "1", []string{"Idempotency-Key", strings.Repeat("k", 256)}, "256 bytes"},
+	{"unprintable idempotency key", callRoute, "1", []string{"Idempotency-Key", "kü"}, "offset 1"},
+	{"two idempotency keys", callRoute, "1", []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, "one value"},
+	{"two identities", callRoute, "1", []string{"Idempotency-Key", "a", "Holdfast-Session", aSession}, "exclude each other"},
+	{"short session", callRoute, "1", []string{"Holdfast-Session", "00-1"}, "32 hexadecimal digits"},
+	{"session that is not hexadecimal", callRoute, "1", []string{"Holdfast-Session", strings.Repeat("g", 32) + "-1"}, "32 hexadecimal digits"},
+	{"session of zeros", callRoute, "1", []string{"Holdfast-Session", strings.Repeat("0", 32) + "-1"}, "not all zero"},
+	{"session number zero", callRoute, "1", []string{"Holdfast-Session", strings.Repeat("1", 32) + "-0"}, "a number from 1"},
+	{"session without a number", callRoute, "1", []string{"Holdfast-Session", strings.Repeat("1", 32)}, "a number from 1"},
+	{"limit of zero", "GET /v1/entities/account?limit=0", "", nil, "from 1 to 1000"},
+	{"limit that is none", "GET /v1/entities/account?limit=all", "", nil, "from 1 to 1000"},
+	{"parameter of an entity", "GET /v1/entities/account/alice?x=1", "", nil, "takes no parameters"},
+	{"parameter of a list", "GET /v1/parked?limit=1", "", nil, "takes no parameters"},
+	{"parameter of an operation", "POST /v1/parked/a/b/skip?force=1", "", nil, "takes no parameters"},
+	{"invocation that is none", "GET /v1/invocations/7", "", nil, "invocation id has 1 characters"},
+	{"invocation that is not hexadecimal", "GET /v1/invocations/" + strings.Repeat("z", 32), "", nil, "not hexadecimal"},
+	{"dead letter that is none", "DELETE /v1/dead-letters/7", "", nil, "invocation id has 1 characters"},
+	{"negative wait", "GET /v1/invocations/" + anIDText + "?wait=-1s", "", nil, "not below zero"},
+}
+
+// TestBadRequestsNeverReachTheDoor: each is a 400 that names what is wrong.
 func TestBadRequestsNeverReachTheDoor(t *testing.T) {
-	const call, send = "POST /v1/entities/account/alice/deposit", "POST /v1/entities/account/alice/deposit/send"
-	for _, c := range []struct {
-		name, route, body string
-		header            []string
-		says              string
-	}{
-		{"empty key", "POST /v1/entities/account//deposit", "1", nil, "the key is empty"},
-		{"empty key of an entity", "GET /v1/entities/account/", "", nil, "the key is empty"},
-		{"dot key", "POST /v1/entities/account/./deposit", "1", nil, "meaning of their own in URLs"},
-		{"dot dot key", "GET /v1/entities/account/..", "", nil, "meaning of their own in URLs"},
-		{"escaped dot dot key", "POST /v1/entities/account/%2E%2e/deposit/send", "1", nil, "meaning of their own in URLs"},
-		{"dot key of reminders", "GET /v1/entities/account/./reminders", "", nil, "meaning of their own in URLs"},
-		{"dot key of a parked entity", "POST /v1/parked/account/../resume", "", nil, "meaning of their own in URLs"},
-		{"overlong key", "POST /v1/entities/account/" + strings.Repeat("k", 1025) + "/deposit", "1", nil, "1025 bytes"},
-		{"key that is not UTF-8", "POST /v1/entities/account/%ff/deposit", "1", nil, "is not UTF-8"},
-		{"malformed body", call, `{"a":1,}`, nil, "not valid JSON at offset 8"},
-		{"body with an end missing", call, ` [1`, nil, "not valid JSON at offset 3"},
-		{"body with two values", call, `1 2`, nil, "not valid JSON at offset 3"},
-		{"body that is not UTF-8", call, "  \"a\xff\"", nil, "not valid UTF-8 at offset 4"},
-		{"malformed body of a send", send, `x`, nil, "not valid JSON at offset 1"},
-		{"negative delay", send + "?delay=-1s", "1", nil, "not below zero"},
-		{"absurd delay", send + "?delay=2000000h", "1", nil, "after the year 2200"},
-		{"delay that is none", send + "?delay=soon", "1", nil, "want a duration"},
-		{"delay beyond what a duration holds", send + "?delay=99999999999999999999h", "1", nil, "want a duration"},
-		{"empty delay", send + "?delay=", "1", nil, "want a duration"},
-		{"two delays", send + "?delay=1s&delay=2s", "1", nil, "2 times"},
-		{"delay and time", send + "?delay=1s&at=2030-01-01T00:00:00Z", "1", nil, "exclude each other"},
-		{"time that is none", send + "?at=tomorrow", "1", nil, "RFC 3339"},
-		{"absurd time", send + "?at=9999-01-01T00:00:00Z", "1", nil, "after the year 2200"},
-		{"slip in a parameter", send + "?dealy=1s", "1", nil, "takes only delay, at"},
-		{"delay of a call", call + "?delay=1s", "1", nil, "takes only peek"},
-		{"peek that is neither", call + "?peek=perhaps", "1", nil, "want true or false"},
-		{"malformed query", call + "?%zz", "1", nil, "the query is malformed"},
-		{"deadline before the delay is over", send + "?delay=10s", "1", []string{"Request-Timeout", "5s"}, "must not begin before"},
-		{"timeout that is none", call, "1", []string{"Request-Timeout", "fast"}, "want a duration above zero"},
-		{"timeout of zero", call, "1", []string{"Request-Timeout", "0"}, "want a duration above zero"},
-		{"negative timeout", call, "1", []string{"Request-Timeout", "-2s"}, "want a duration above zero"},
-		{"absurd timeout", call, "1", []string{"Request-Timeout", "2000000h"}, "after the year 2200"},
-		{"empty idempotency key", call, "1", []string{"Idempotency-Key", ""}, "1 to 255 characters"},
-		{"overlong idempotency key", call, "1", []string{"Idempotency-Key", strings.Repeat("k", 256)}, "256 bytes"},
-		{"unprintable idempotency key", call, "1", []string{"Idempotency-Key", "kü"}, "offset 1"},
-		{"two idempotency keys", call, "1", []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, "one value"},
-		{"two identities", call, "1", []string{"Idempotency-Key", "a", "Holdfast-Session", aSession}, "exclude each other"},
-		{"short session", call, "1", []string{"Holdfast-Session", "00-1"}, "32 hexadecimal digits"},
-		{"session that is not hexadecimal", call, "1", []string{"Holdfast-Session", strings.Repeat("g", 32) + "-1"}, "32 hexadecimal digits"},
-		{"session of zeros", call, "1", []string{"Holdfast-Session", strings.Repeat("0", 32) + "-1"}, "not all zero"},
-		{"session number zero", call, "1", []string{"Holdfast-Session", strings.Repeat("1", 32) + "-0"}, "a number from 1"},
-		{"session without a number", call, "1", []string{"Holdfast-Session", strings.Repeat("1", 32)}, "a number from 1"},
-		{"limit of zero", "GET /v1/entities/account?limit=0", "", nil, "from 1 to 1000"},
-		{"limit that is none", "GET /v1/entities/account?limit=all", "", nil, "from 1 to 1000"},
-		{"parameter of an entity", "GET /v1/entities/account/alice?x=1", "", nil, "takes no parameters"},
-		{"parameter of a list", "GET /v1/parked?limit=1", "", nil, "takes no parameters"},
-		{"parameter of an operation", "POST /v1/parked/a/b/skip?force=1", "", nil, "takes no parameters"},
-		{"invocation that is none", "GET /v1/invocations/7", "", nil, "invocation id has 1 characters"},
-		{"invocation that is not hexadecimal", "GET /v1/invocations/" + strings.Repeat("z", 32), "", nil, "not hexadecimal"},
-		{"dead letter that is none", "DELETE /v1/dead-letters/7", "", nil, "invocation id has 1 characters"},
-		{"negative wait", "GET /v1/invocations/" + anIDText + "?wait=-1s", "", nil, "not below zero"},
-	} {
+	for _, c := range badRequests {
 		t.Run(c.name, func(t *testing.T) {
 			method, path, _ := strings.Cut(c.route, " ")
 			door := &fakeDoor{}
