@@ -27,6 +27,9 @@ type FS interface {
 	// Lock takes an exclusive lock on a file, which it creates, and ends with
 	// the process. It does not wait: host.ErrInUse names the holder.
 	Lock(name string) (io.Closer, error)
+	// Holder says in words who holds the lock on a file; "" if nobody does. It
+	// changes nothing, and needs no more than the permission to read.
+	Holder(name string) (string, error)
 	// Map maps a file of at least the size into memory, shared, so that what is
 	// written there outlives the process.
 	Map(name string, bytes int) (Mapping, error)

@@ -26,6 +26,8 @@ const (
 	segmentHeaderBytes = 128
 	// itemHeaderBytes is the size of the header of a frame, and of a seal.
 	itemHeaderBytes = 72
+	// itemNumberEnd is where its frame number ends.
+	itemNumberEnd = 32
 )
 
 // Magic bytes. All items share a prefix, which is what the search for a

@@ -20,13 +20,13 @@ type log struct {
 	config *Config
 	spares *spares
 
-	file     File           // of the last segment
-	offset   int64          // where the next item goes
-	buffer   []byte         // of the next write
-	lastHash host.FrameHash // of the last frame
-	lastAt   int64          // where the last frame is in its segment
-	unsealed bool           // a frame was appended since the last seal
-	acquired bool           // since the host was opened
+	file     File    // of the last segment
+	offset   int64   // where the next item goes
+	buffer   []byte  // of the next write
+	hash     hashing // of the last frame
+	lastAt   int64   // where the last frame is in its segment
+	unsealed bool    // a frame was appended since the last seal
+	acquired bool    // since the host was opened
 
 	mu         sync.Mutex
 	segments   []segment // oldest first; the last is written
@@ -35,7 +35,8 @@ type log struct {
 	poison     error     // after a failed write, or closed
 	trimBefore msg.FrameNumber
 	trimming   bool
-	trimmed    sync.Cond
+
+	running sync.WaitGroup // background work; begun while mu is held
 }
 
 var _ host.Log = (*log)(nil)
@@ -44,9 +45,9 @@ var _ host.Log = (*log)(nil)
 // a frame is one write. A larger one costs more to copy than a second write.
 const bufferBytes = 1 << 20
 
-// hashAside is the payload from which on a frame is hashed beside its sync
-// instead of before it: about 10 µs.
-const hashAside = 8 << 10
+// hashAside is the payload from which on a frame is hashed by a goroutine of its
+// own: 2 µs of hashing, a few times what starting one costs.
+const hashAside = 4 << 10
 
 // Acquire makes the caller the writer. The first epoch after the host was
 // opened is in the header of its segment already.
@@ -116,17 +117,27 @@ func (l *log) Append(f *host.Frame) error {
 	}
 	bytes := int64(itemHeaderBytes + len(f.Payload))
 	l.keepAhead(&current, bytes)
-	hash := l.hash(f)
+	if len(f.Payload) > bufferBytes {
+		l.hash.begin(*f) // beside the sync
+	}
 	at := l.offset
 	if l.offset+bytes+itemHeaderBytes <= current.bytes {
 		err = l.write(f, &current)
 	} else {
 		at, err = pageBytes, l.roll(f, &current)
 	}
+	if len(f.Payload) > bufferBytes {
+		l.hash.wait() // the payload is the caller's again
+	}
 	if err != nil {
 		return l.poisoned(fmt.Errorf("append frame %d: %w", f.Number, err))
 	}
-	l.lastHash, l.unsealed = hash(), true
+	if len(f.Payload) <= bufferBytes {
+		copied := *f
+		copied.Payload = l.buffer[len(l.buffer)-len(f.Payload):]
+		l.hash.begin(copied) // beside what the caller does next
+	}
+	l.unsealed = true
 	l.offset = at + bytes
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,6 +150,7 @@ func (l *log) Append(f *host.Frame) error {
 // accepts says whether f is the next frame of the newest writer, and gives the
 // segment that is being written.
 func (l *log) accepts(f *host.Frame) (segment, error) {
+	last := l.hash.wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	current := l.segments[len(l.segments)-1]
@@ -153,8 +165,8 @@ func (l *log) accepts(f *host.Frame) (segment, error) {
 		return current, fmt.Errorf("append frame %d: %w: it is of log group %d, this host has only group %d", f.Number, host.ErrConflict, f.Group, logGroup)
 	case f.Number != l.lastNumber+1:
 		return current, fmt.Errorf("append frame %d: %w: the next is %d", f.Number, host.ErrConflict, l.lastNumber+1)
-	case f.Previous != l.lastHash:
-		return current, fmt.Errorf("append frame %d: %w: it follows a frame with hash %x, the last one has %x", f.Number, host.ErrConflict, f.Previous, l.lastHash)
+	case f.Previous != last:
+		return current, fmt.Errorf("append frame %d: %w: it follows a frame with hash %x, the last one has %x", f.Number, host.ErrConflict, f.Previous, last)
 	case len(f.Payload) > l.config.FrameBytesMax:
 		return current, fmt.Errorf("append frame %d: payload of %d bytes is over the limit of %d", f.Number, len(f.Payload), l.config.FrameBytesMax)
 	}
@@ -168,17 +180,6 @@ func (l *log) keepAhead(current *segment, bytes int64) {
 	if l.offset+bytes > current.bytes/2 {
 		l.spares.secure(l.config.spareBytes(current.bytes))
 	}
-}
-
-// hash begins to hash the frame and gives what waits for the result.
-func (l *log) hash(f *host.Frame) func() host.FrameHash {
-	if len(f.Payload) < hashAside {
-		h := f.Hash()
-		return func() host.FrameHash { return h }
-	}
-	done := make(chan host.FrameHash, 1)
-	go func() { done <- f.Hash() }()
-	return func() host.FrameHash { return <-done }
 }
 
 // write puts the frame at the offset of the current segment and syncs it.
@@ -210,7 +211,7 @@ func writeFrame(file File, at int64, buffer *[]byte, payload []byte) error {
 func (l *log) roll(f *host.Frame, current *segment) error {
 	return l.begin(segmentHeader{
 		number: current.number + 1, epoch: l.epochNow(), first: f.Number,
-		previous: l.lastHash, previousEnd: l.offset,
+		previous: l.hash.wait(), previousEnd: l.offset,
 	}, f, l.config.spareBytes(current.bytes))
 }
 
@@ -243,7 +244,7 @@ func (l *log) begin(header segmentHeader, f *host.Frame, bytes int64) error {
 	l.segments = append(l.segments, begun)
 	l.mu.Unlock()
 	if old.number > 0 {
-		endSegment(l.config.FS, &old, &begun, l.file)
+		l.endSegment(&old, &begun)
 	}
 	l.file, l.offset = file, begun.end
 	l.spares.prepare(l.config.spareBytes(begun.bytes))
@@ -254,20 +255,30 @@ func (l *log) begin(header segmentHeader, f *host.Frame, bytes int64) error {
 // so that it is noticed if that file goes missing. All that matters is durable:
 // whether this is written, now or ever, does not matter. A segment that was
 // found when the host was opened gives back the room that it did not use.
-func endSegment(files FS, old, next *segment, file File) {
-	found := file == nil
+func (l *log) endSegment(old, next *segment) {
+	file, found := l.file, l.file == nil
 	if found {
 		var err error
-		if file, err = files.OpenFile(old.name, os.O_RDWR); err != nil {
+		if file, err = l.config.FS.OpenFile(old.name, os.O_RDWR); err != nil {
 			return
 		}
 	}
 	mark := item{kind: itemNext, epoch: next.epoch, number: next.first - 1, hash: next.previous}
 	_, err := file.WriteAt(mark.append(nil, saltSum(old.salt)), old.end)
-	if found && err == nil {
-		_ = file.Truncate(old.end + itemHeaderBytes)
-	}
 	_ = file.Close()
+	if found && err == nil {
+		l.later(func() { shrink(l.config.FS, old.name, old.end+itemHeaderBytes) })
+	}
+}
+
+// later runs work in the background. Nothing else may have the lock or be
+// closing the log.
+func (l *log) later(work func()) {
+	l.running.Add(1)
+	l.config.Background(func() {
+		defer l.running.Done()
+		work()
+	})
 }
 
 // Seal writes a seal behind the last frame.
@@ -288,7 +299,7 @@ func (l *log) writeSeal(epoch msg.Epoch) error {
 	l.mu.Unlock()
 	var err error
 	if l.offset+itemHeaderBytes <= current.bytes {
-		seal := item{kind: itemSeal, epoch: epoch, number: number, hash: l.lastHash}
+		seal := item{kind: itemSeal, epoch: epoch, number: number, hash: l.hash.wait()}
 		l.buffer = seal.append(l.buffer[:0], saltSum(current.salt))
 		if _, err = l.file.WriteAt(l.buffer, l.offset); err == nil {
 			err = l.file.Datasync()
@@ -297,7 +308,7 @@ func (l *log) writeSeal(epoch msg.Epoch) error {
 	} else {
 		err = l.begin(segmentHeader{
 			number: current.number + 1, epoch: epoch, first: number + 1,
-			previous: l.lastHash, previousEnd: l.offset,
+			previous: l.hash.wait(), previousEnd: l.offset,
 		}, nil, l.config.spareBytes(current.bytes))
 	}
 	if err != nil {
@@ -353,8 +364,12 @@ func (l *log) Trim(before msg.FrameNumber) error {
 		return nil
 	}
 	l.trimming = true
+	l.running.Add(1)
 	l.mu.Unlock()
-	l.config.Background(l.trim)
+	l.config.Background(func() {
+		defer l.running.Done()
+		l.trim()
+	})
 	return nil
 }
 
@@ -374,7 +389,6 @@ func (l *log) trim() {
 		l.segments = l.segments[1:]
 	}
 	l.trimming = false
-	l.trimmed.Broadcast()
 }
 
 // removable gives the oldest segment if nobody needs it. The lock is held.
@@ -398,12 +412,10 @@ func (l *log) discard(s *segment) error {
 		return err
 	}
 	name, keep := l.spares.offer(bytes)
-	if keep {
-		err = files.Rename(s.name, name)
-	} else {
-		err = files.Remove(s.name)
+	if !keep {
+		name = s.name + removedSuffix
 	}
-	if err != nil {
+	if err := files.Rename(s.name, name); err != nil {
 		return err
 	}
 	if err := files.SyncDir(filepath.Dir(s.name)); err != nil {
@@ -411,6 +423,8 @@ func (l *log) discard(s *segment) error {
 	}
 	if keep {
 		l.spares.add(spare{name, bytes})
+	} else {
+		removeGently(files, name)
 	}
 	return nil
 }
@@ -423,10 +437,9 @@ func (l *log) close() error {
 	if !poisoned {
 		l.poison = fmt.Errorf("log: %w", fs.ErrClosed)
 	}
-	for l.trimming {
-		l.trimmed.Wait()
-	}
 	l.mu.Unlock()
+	l.running.Wait()
+	l.hash.wait()
 	l.spares.close()
 	closed := l.file.Close()
 	if poisoned {
@@ -443,6 +456,7 @@ func (l *log) abandon() {
 	l.mu.Lock()
 	l.poison = fmt.Errorf("log: %w", fs.ErrClosed)
 	l.mu.Unlock()
+	l.running.Wait()
 	l.spares.close()
 	_ = l.file.Close()
 }

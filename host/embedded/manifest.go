@@ -43,11 +43,19 @@ const (
 	manifestEntry = "partition %d start %d end %d frame %d bytes %d file %d slices %d sum %08x"
 )
 
-// encode gives the text of the manifest file, in order of partitions.
+// sorted lists the entries in order of partitions.
+func (m manifest) sorted() []published {
+	list := make([]published, 0, len(m))
+	for _, p := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, m[p])
+	}
+	return list
+}
+
+// encode gives the text of the manifest file.
 func (m manifest) encode() []byte {
 	text := fmt.Appendf(nil, manifestHead+manifestVerb, formatVersion, readerVersion)
-	for _, p := range slices.Sorted(maps.Keys(m)) {
-		c := m[p]
+	for _, c := range m.sorted() {
 		text = fmt.Appendf(text, manifestEntry+"\n",
 			c.Partition, c.Start, c.End, c.Frame, c.Bytes, c.sequence, c.slices, c.checksum)
 	}

@@ -51,9 +51,14 @@ func (f *lyingFile) Datasync() error {
 // lyingHarness opens hosts on disks that do not sync names with the suffix,
 // except for the first times that a file is open.
 func lyingHarness(suffix string, honest int) hosttest.Harness {
-	h := harness(mutantNone)
+	return plantedOn(mutantNone, suffix, honest)
+}
+
+// plantedOn is lyingHarness with a mistake in the package besides.
+func plantedOn(planted mutant, suffix string, honest int) hosttest.Harness {
+	h := harness(planted)
 	h.Open = func(d *hosttest.Data) (host.Host, error) {
-		config := configOf(d, mutantNone)
+		config := configOf(d, planted)
 		config.FS = lying{config.FS, func(name string) bool { return strings.HasSuffix(name, suffix) }, honest}
 		opened, err := Open(config)
 		if err != nil {
@@ -87,7 +92,8 @@ func TestTheSuiteReportsPlantedMistakes(t *testing.T) {
 		harness hosttest.Harness
 		names   []string
 	}{
-		{"the tail is not written again", harness(mutantTrustCache), []string{readThenCut, failedSync, histories}},
+		{"the tail is not written again", harness(mutantTrustCache), []string{failedSync, histories}},
+		{"the tail is neither written again nor synced", plantedOn(mutantTrustCache, segmentSuffix, 0), []string{readThenCut}},
 		{"a seal in the page cache is taken for durable", harness(mutantTrustSeal), []string{histories}},
 		{"torn payloads are accepted", harness(mutantAcceptTorn), []string{anyPages, tornAtEveryByte, damageSealed}},
 		{"earlier uses of a file are accepted", harness(mutantAcceptStale), []string{earlierLap, histories}},

@@ -89,6 +89,25 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	return f, nil
 }
 
+func (osFS) Holder(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	// The lock is tried, and given back at once: a process that wants it at
+	// this instant asks again.
+	err = retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		holder, _ := io.ReadAll(io.LimitReader(f, lockTextBytes))
+		return describeHolder(string(holder)), nil
+	}
+	if err != nil {
+		return "", &fs.PathError{Op: "flock", Path: name, Err: err}
+	}
+	return "", nil
+}
+
 // lockText says who holds the lock.
 func lockText() string {
 	text := fmt.Sprintf("process %d", os.Getpid())

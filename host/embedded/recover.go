@@ -23,7 +23,7 @@ type tail struct {
 	lone     bool            // the last segment has no frame but the one to be written again
 	unproven bool            // the last frame may be only in the page cache
 	reason   error           // why nothing is read from end on
-	torn     bool            // something was there
+	torn     bool            // what is there began as a frame
 }
 
 // findTail reads the last segment. It decides whether its end is torn or
@@ -59,7 +59,7 @@ func findTail(config *Config, segments []segment) (tail, error) {
 	if err := mustBeTorn(config, r, s, t.reason); err != nil {
 		return tail{}, err
 	}
-	if t.torn, err = r.anything(); err != nil {
+	if t.torn, err = r.torn(); err != nil {
 		return tail{}, err
 	}
 	t.unproven = t.number >= s.first && !r.sealed && t.end > s.complete
@@ -112,7 +112,6 @@ func (r *segmentReader) frameAt(offset int64) (host.Frame, error) {
 // only: Frames must not show what a power cut can still take away.
 func recoverLog(config *Config, spares *spares, segments []segment, found *Recovered) (*log, error) {
 	l := &log{config: config, spares: spares}
-	l.trimmed.L = &l.mu
 	header := segmentHeader{number: 1, first: 1, epoch: 1}
 	var again *host.Frame
 	if len(segments) > 0 {
@@ -120,7 +119,7 @@ func recoverLog(config *Config, spares *spares, segments []segment, found *Recov
 		if err != nil {
 			return nil, err
 		}
-		l.segments, l.lastNumber, l.lastHash = segments, t.number, t.hash
+		l.segments, l.lastNumber, l.hash.hash = segments, t.number, t.hash
 		header, again = t.next(config, &segments[len(segments)-1])
 		t.tell(found, &segments[len(segments)-1])
 	}

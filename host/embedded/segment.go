@@ -290,12 +290,15 @@ func (r *segmentReader) successorIn(b []byte) int {
 	}
 }
 
-// anything says whether the bytes at the offset begin as an item does. Zeros do
-// not, and what an earlier use of the file left there does not either, except
-// where one of its items began at the same place.
-func (r *segmentReader) anything() (bool, error) {
-	b, err := r.bytes(r.offset, len(itemPrefix))
-	return err == nil && string(b) == itemPrefix, err
+// torn says whether the bytes at the offset begin as the next frame would. What
+// an earlier use of the file left there has a smaller number. It is for telling
+// people: whether the bytes are valid does not depend on it.
+func (r *segmentReader) torn() (bool, error) {
+	b, err := r.bytes(r.offset, itemHeaderBytes)
+	if err != nil || len(b) < itemNumberEnd || string(b[:len(itemPrefix)]) != itemPrefix {
+		return false, err
+	}
+	return msg.FrameNumber(binary.BigEndian.Uint64(b[itemNumberEnd-8:])) == r.number+1, nil
 }
 
 // drawSalt draws the salt for a use of a file.

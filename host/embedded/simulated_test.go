@@ -33,6 +33,17 @@ func (s simulated) Lock(name string) (io.Closer, error) {
 	return l, nil
 }
 
+func (s simulated) Holder(name string) (string, error) {
+	l, err := s.Disk.Lock(name)
+	if errors.Is(err, sim.ErrLocked) {
+		return "a simulated process", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "", l.Close()
+}
+
 func (s simulated) Map(name string, bytes int) (Mapping, error) {
 	m, err := s.Disk.Map(name, bytes)
 	if err != nil {

@@ -17,8 +17,6 @@ const (
 	sparesMax = 3
 	// spareRetry is the pace at which room is asked for again on a full disk.
 	spareRetry = time.Second
-	// zeroBytes are written at once into a new file.
-	zeroBytes = 1 << 20
 )
 
 // spare is a prepared file: allocated, and written once, because the first
@@ -49,7 +47,7 @@ type spares struct {
 func openSpares(config *Config) (*spares, error) {
 	s := &spares{config: config}
 	s.changed.L = &s.mu
-	if err := removeNew(config.FS, filepath.Join(config.Dir, logDirectory)); err != nil {
+	if err := removeLeftovers(config.FS, filepath.Join(config.Dir, logDirectory)); err != nil {
 		return nil, err
 	}
 	numbers, err := listNumbered(config.FS, config.Dir, spareSuffix)
@@ -72,23 +70,6 @@ func openSpares(config *Config) (*spares, error) {
 		}
 	}
 	return s, nil
-}
-
-// removeNew removes files that never got their name.
-func removeNew(files FS, directory string) error {
-	names, err := files.ReadDir(directory)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if filepath.Ext(name) != newSuffix {
-			continue
-		}
-		if err := files.Remove(filepath.Join(directory, name)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // prepare sees to it that a file of the size is made, unless there is one.
@@ -250,12 +231,11 @@ func writeZeros(files FS, name string, bytes int64, held func()) (err error) {
 		return err
 	}
 	held()
-	zeros := make([]byte, min(bytes, zeroBytes))
+	zeros := make([]byte, min(bytes, writeBytes))
 	for at := int64(0); at < bytes; at += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), bytes-at)], at); err != nil {
 			return err
 		}
-		// The log's own syncs wait behind what is dirty here: keep it small.
 		if err := f.Datasync(); err != nil {
 			return err
 		}
