@@ -93,7 +93,7 @@ func (c *commands) root() *cobra.Command {
 	flags.StringVar(&c.server, "server", address, "address of the server (environment: HOLDFAST_SERVER)")
 	flags.DurationVar(&c.timeout, "timeout", 0, "give up after this long; 0 waits for the answer, but only 5s for a server")
 	flags.BoolVar(&c.json, "json", false, "write JSON, one object a line")
-	root.AddCommand(c.serve(), c.call(), c.send(), c.get(), c.list(), c.delete(), c.reminders(), c.result(), c.version())
+	root.AddCommand(c.serve(), c.call(), c.send(), c.get(), c.list(), c.delete(), c.reminders(), c.result(), c.log(), c.version())
 	return root
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -14,9 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-io/holdfast"
 	"github.com/holdfast-io/holdfast/internal/frontend/native"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
+	"github.com/holdfast-io/holdfast/server"
 )
 
 // Goal: every command asks the server for what it says, prints what people and
@@ -299,5 +302,86 @@ func TestExtraCommandsAreAdded(t *testing.T) {
 		&cobra.Command{Use: "bench", Run: func(*cobra.Command, []string) { ran = true }})
 	if code != 0 || !ran {
 		t.Errorf("got %d, ran %v: %s", code, ran, &stdout)
+	}
+}
+
+// TestLog verifies and dumps the log of a server that has run here.
+func TestLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	writeLog(t, dir)
+	got := runAt(t, "", "", "log", "verify", "--data", dir)
+	if got.code != 0 || !strings.Contains(got.stdout, "result       ok") || !strings.Contains(got.stdout, "made for 2 partitions") {
+		t.Errorf("verify: got %+v", got)
+	}
+	got = runAt(t, "", "", "log", "verify", "--data", dir, "--json")
+	if got.code != 0 || !strings.Contains(got.stdout, `"ok":true,"partitions":2,`) {
+		t.Errorf("verify --json: got %+v", got)
+	}
+	got = runAt(t, "", "", "log", "dump", "--data", dir, "--kind", "tally", "--key", "b")
+	if lines := strings.Count(got.stdout, "\n"); got.code != 0 || lines != 2 || !strings.Contains(got.stdout, `"changes":[{"kind":"root","value":{"N":8}}]`) {
+		t.Errorf("dump of one key: got %+v", got)
+	}
+	got = runAt(t, "", "", "log", "dump", "--data", dir, "--limit", "1")
+	if got.code != 0 || strings.Count(got.stdout, "\n") != 1 {
+		t.Errorf("dump of one record: got %+v", got)
+	}
+	damage(t, dir)
+	got = runAt(t, "", "", "log", "verify", "--data", dir)
+	if got.code != 1 || !strings.Contains(got.stdout, "DAMAGED") || !strings.Contains(got.stderr, "segment") {
+		t.Errorf("verify of a damaged log: got %+v", got)
+	}
+	if got = runAt(t, "", "", "log", "dump", "--data", filepath.Join(dir, "nowhere")); got.code != 1 || got.stdout != "" {
+		t.Errorf("dump of nothing: got %+v", got)
+	}
+	if got = runAt(t, "", "", "log"); got.code != 2 {
+		t.Errorf("log without a command: got %+v", got)
+	}
+}
+
+// writeLog runs a server on the directory until it has done a few updates.
+func writeLog(t *testing.T, dir string) {
+	t.Helper()
+	tallies := holdfast.NewEntity[struct{ N int64 }]("tally")
+	add := holdfast.NewUpdate[int64, int64](tallies, "add")
+	app := holdfast.NewApp("tally", add.Handle(func(ctx *holdfast.UpdateContext[struct{ N int64 }], n int64) (int64, error) {
+		ctx.State.N += n
+		return ctx.State.N, nil
+	}))
+	s, err := server.New(server.Config{App: app, DataDir: dir, Partitions: 2, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for _, key := range []string{"a", "b", "b"} {
+		if _, err := add.Call(s.Client().With(ctx), key, 4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damage flips a bit in the first frame of the log.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	segments, err := filepath.Glob(filepath.Join(dir, "log", "*.segment"))
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("no segments in %s: %v", dir, err)
+	}
+	text, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(text, []byte("tally"))
+	if at < 0 {
+		t.Fatal("the log does not name the kind")
+	}
+	text[at] ^= 1
+	if err := os.WriteFile(segments[0], text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
