@@ -38,7 +38,7 @@ var kinds = []struct {
 	advice      string
 }{
 	{syscall.EADDRINUSE, ErrAddressInUse, "stop the other process, or listen elsewhere (--listen)"},
-	{host.ErrInUse, ErrDataInUse, "stop the other process, or name another directory (--data)"},
+	{host.ErrInUse, ErrDataInUse, ""}, // what the host says has its advice
 	{host.ErrIncompatible, ErrIncompatible, ""},
 	{host.ErrCorrupt, ErrCorrupt, "`holdfast log verify` says more; restore the directory from a backup"},
 	{host.ErrPoisoned, ErrPoisoned, "look after the disk, then start again"},
@@ -47,19 +47,23 @@ var kinds = []struct {
 	{fs.ErrPermission, ErrPermission, "change the owner or mode, or use another port or directory"},
 }
 
-// explain gives an error of the parts that Run starts one of the kinds above.
+// explain makes an error of the parts that Run starts one of the kinds above. The
+// action is what was tried, where the error does not say that itself.
 func explain(action string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if action != "" {
+		err = fmt.Errorf("%s: %w", action, err)
 	}
 	for _, k := range kinds {
 		if !errors.Is(err, k.cause) {
 			continue
 		}
 		if k.advice == "" {
-			return fmt.Errorf("%s: %w: %w", action, k.kind, err)
+			return fmt.Errorf("%w: %w", k.kind, err)
 		}
-		return fmt.Errorf("%s: %w: %w; %s", action, k.kind, err, k.advice)
+		return fmt.Errorf("%w: %w; %s", k.kind, err, k.advice)
 	}
-	return fmt.Errorf("%s: %w", action, err)
+	return err
 }

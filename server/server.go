@@ -79,7 +79,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.gate.stop()
 	listener, err := listen(ctx, s.config.Listen)
 	if err != nil {
-		return errors.Join(explain("listen on "+s.config.Listen, err), closeHost(s.config.Host))
+		return errors.Join(explain("", err), closeHost(s.config.Host))
 	}
 	address := listener.Addr().String()
 	s.address.Store(&address)
@@ -105,7 +105,7 @@ func (s *Server) runNode(ctx context.Context, web *web) error {
 	began := time.Now()
 	data, err := s.openHost()
 	if err != nil {
-		return explain("open the data directory "+s.config.DataDir, err)
+		return explain("", err)
 	}
 	n, err := s.start(ctx, watchedHost{data, &s.metrics.node.checkpoint})
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *Server) wait(ctx context.Context, n running, web *web) error {
 	case <-ctx.Done():
 		return nil
 	case err := <-n.Failed():
-		return explain("run", err)
+		return explain("", err)
 	case <-web.ended:
 		return explain("serve HTTP", web.err)
 	}
