@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
 )
 
 // phase says what a turn is doing, so that a panic is put down to the right
@@ -153,7 +153,7 @@ func (s *scope) finish() {
 		s.reject(msg.Errorf(msg.CodePanic, msg.ClassFailed, "panic in %s: %s", s.name(), cause))
 		s.outcome.Panicked = true
 	}
-	slog.ErrorContext(s.context, "handler panicked",
+	program.Logger(s.context).ErrorContext(s.context, "handler panicked",
 		"kind", s.turn.Message.Target.Kind, "key", s.turn.Message.Target.Key,
 		"handler", s.handler.declaration.name, "invocation", s.turn.Message.Invocation.String(),
 		"attempt", s.turn.Attempt, "panic", cause, "stack", string(debug.Stack()))

@@ -111,7 +111,7 @@ func New(c Config) *Pool {
 // start adds an executor; the lock is held.
 func (p *Pool) start() {
 	e := &executor{slot: p.config.Marks.take()}
-	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.ctx, e.cancel = context.WithCancel(program.WithLogger(context.Background(), p.config.Logger))
 	p.active[e] = struct{}{}
 	p.ended.Add(1)
 	go p.run(e)
