@@ -121,6 +121,9 @@ func (c *conn) repeat(ctx context.Context, request *msg.Request) (reply msg.Repl
 		if failed == nil {
 			return reply, true
 		}
+		if !isRetryable(failed) && !fateUnknown(failed) {
+			return reply, true // an answer, whatever became of earlier attempts
+		}
 		known = known && !fateUnknown(failed)
 		if !isRetryable(failed) || ctx.Err() != nil || failed == ErrStopped {
 			return reply, known

@@ -97,6 +97,8 @@ func TestInProcessAnswersAsOverHTTP(t *testing.T) {
 		{"call with bytes", client.Request{Kind: "account", Key: "alice", Handler: "deposit", Body: []byte("\xff"), ContentType: "x/y"},
 			msg.Reply{Payload: msg.Payload{ContentType: "x/y", Body: []byte("\xfe")}}},
 		{"call that is refused", client.Request{Kind: "account", Key: "alice", Handler: "deposit"}, refused},
+		{"call that was not answered in time", client.Request{Kind: "account", Key: "alice", Handler: "deposit", Deadline: at},
+			msg.Reply{Err: msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable, "not in time")}},
 		{"peek", client.Request{Operation: client.Peek, Kind: "account", Key: "alice", Handler: "balance"}, msg.Reply{Payload: msg.Payload{Body: []byte("7")}}},
 		{"submit", client.Request{Operation: client.Submit, Kind: "account", Key: "alice", Handler: "deposit", Body: []byte("1")}, msg.Reply{Invocation: anID}},
 		{"submit one way", client.Request{OneWay: true, Kind: "account", Key: "alice", Handler: "deposit"}, msg.Reply{Invocation: anID}},
@@ -169,6 +171,10 @@ func compareAsked(t *testing.T, inside, outside []msg.Request) {
 			t.Errorf("in process %+v, over HTTP %+v", a.Identity, b.Identity)
 		}
 		a.Identity.Session, b.Identity.Session = msg.SessionID{}, msg.SessionID{}
+		if time.Duration(a.Deadline-b.Deadline).Abs() > time.Minute {
+			t.Errorf("in process the deadline is %v, over HTTP %v", a.Deadline.Std(), b.Deadline.Std())
+		}
+		a.Deadline, b.Deadline = 0, 0 // over HTTP it is counted from when the request arrives
 		if !reflect.DeepEqual(a, b) {
 			t.Errorf("in process the door was asked\n%+v, over HTTP\n%+v", a, b)
 		}
@@ -213,6 +219,22 @@ func TestRefusalsThatPassAreRepeated(t *testing.T) {
 	}
 	if len(door.asked) != 3 || !reflect.DeepEqual(door.asked[0], door.asked[2]) {
 		t.Errorf("the door was asked %+v, want the same request three times", door.asked)
+	}
+}
+
+// TestLastAnswerDecidesTheFate: an outcome says that the request is done, however
+// uncertain the attempt before it was.
+func TestLastAnswerDecidesTheFate(t *testing.T) {
+	replies := []msg.Reply{
+		{Err: msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "moving")},
+		{Err: msg.Errorf("insufficient_funds", msg.ClassConflict, "no")},
+	}
+	door := &scriptedDoor{}
+	door.answer = func(context.Context, *msg.Request) msg.Reply { return replies[len(door.asked)-1] }
+	_, err := ingress.NewConn(door).Invoke(t.Context(), client.Request{Kind: "account", Key: "alice", Handler: "deposit"})
+	var failed *client.Error
+	if !errors.As(err, &failed) || failed.Code != "insufficient_funds" || failed.Unknown {
+		t.Errorf("got %+v, want insufficient_funds of a known fate", failed)
 	}
 }
 
