@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"flag"
 	"strings"
 	"testing"
 
@@ -34,4 +35,17 @@ func configOf(d *hosttest.Data, planted mutant) Config {
 	}
 }
 
-func TestConformance(t *testing.T) { hosttest.Run(t, harness(mutantNone)) }
+// Flags for long runs, and for one seed again:
+//
+//	go test ./host/embedded -run TestConformance/random -seeds=100000
+//	go test ./host/embedded -run TestConformance/random -seed=4711 -seeds=1
+var (
+	seeds     = flag.Int("seeds", 0, "number of random histories; 0 is the default")
+	firstSeed = flag.Uint64("seed", 0, "seed of the first random history")
+)
+
+func TestConformance(t *testing.T) {
+	h := harness(mutantNone)
+	h.Seeds, h.FirstSeed = *seeds, *firstSeed
+	hosttest.Run(t, h)
+}

@@ -209,9 +209,9 @@ func writeFrame(file File, at int64, buffer *[]byte, payload []byte) error {
 
 // roll begins the next segment with the frame.
 func (l *log) roll(f *host.Frame, current *segment) error {
-	return l.begin(segmentHeader{
+	return l.next(segmentHeader{
 		number: current.number + 1, epoch: l.epochNow(), first: f.Number,
-		previous: l.hash.wait(), previousEnd: l.offset,
+		previous: f.Previous, previousEnd: l.offset,
 	}, f, l.config.spareBytes(current.bytes))
 }
 
@@ -222,14 +222,19 @@ func (l *log) epochNow() msg.Epoch {
 	return l.epoch
 }
 
-// begin makes a new segment the current one, of the size if none is prepared.
-// It has its name only when the header and the frame, if there is one, are
-// durable: a segment that is visible begins with valid bytes.
-func (l *log) begin(header segmentHeader, f *host.Frame, bytes int64) error {
+// next begins a segment in a prepared file, or in one of the size.
+func (l *log) next(header segmentHeader, f *host.Frame, bytes int64) error {
 	s, err := l.spares.take(bytes)
 	if err != nil {
 		return err
 	}
+	return l.begin(header, f, s)
+}
+
+// begin makes a new segment the current one. It has its name only when the
+// header and the frame, if there is one, are durable: a segment that is visible
+// begins with valid bytes.
+func (l *log) begin(header segmentHeader, f *host.Frame, s spare) error {
 	file, begun, err := beginSegment(l.config, s, &l.buffer, header, f)
 	if err != nil {
 		return err
@@ -306,7 +311,7 @@ func (l *log) writeSeal(epoch msg.Epoch) error {
 		}
 		l.offset += itemHeaderBytes
 	} else {
-		err = l.begin(segmentHeader{
+		err = l.next(segmentHeader{
 			number: current.number + 1, epoch: epoch, first: number + 1,
 			previous: l.hash.wait(), previousEnd: l.offset,
 		}, nil, l.config.spareBytes(current.bytes))

@@ -30,9 +30,6 @@ type tail struct {
 // damaged.
 func findTail(config *Config, segments []segment) (tail, error) {
 	s := &segments[len(segments)-1]
-	if s.end < s.bytes {
-		return tail{}, corrupt(s.name, s.end, "the file ends here, it was made with %d bytes", s.bytes)
-	}
 	r, err := openReader(config, s)
 	if err != nil {
 		return tail{}, err
@@ -54,6 +51,9 @@ func findTail(config *Config, segments []segment) (tail, error) {
 		}
 		t.lone = t.number < s.first
 		t.number, t.lastAt, t.lastEnd = f.Number, at, r.offset
+	}
+	if s.end < s.bytes {
+		return tail{}, corrupt(s.name, s.end, "the file ends here, it was made with %d bytes", s.bytes)
 	}
 	t.end, t.epoch, t.hash = r.offset, r.epoch, r.hash
 	if err := mustBeTorn(config, r, s, t.reason); err != nil {
@@ -127,7 +127,11 @@ func recoverLog(config *Config, spares *spares, segments []segment, found *Recov
 	if n := len(l.segments); n > 0 && l.segments[n-1].number < header.number {
 		l.segments[n-1].end, l.segments[n-1].last = header.previousEnd, header.first-1
 	}
-	if err := l.begin(header, again, config.FirstSegmentBytes); err != nil {
+	first, err := spares.first(config.FirstSegmentBytes)
+	if err == nil {
+		err = l.begin(header, again, first)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("begin a log segment: %w", err)
 	}
 	if l.segments[len(l.segments)-1].bytes < config.spareBytes(0) {

@@ -145,6 +145,20 @@ func (s *spares) take(bytes int64) (spare, error) {
 	return makeSpare(s.config.FS, s.config.Dir, number, bytes, func() {})
 }
 
+// first gives a small new file for the first segment of a start, so that a
+// start leaves the prepared one for later and takes little room; on a full disk
+// it gives the prepared one.
+func (s *spares) first(bytes int64) (spare, error) {
+	s.mu.Lock()
+	number := s.number()
+	s.mu.Unlock()
+	made, err := makeSpare(s.config.FS, s.config.Dir, number, bytes, func() {})
+	if isNoSpace(err) {
+		return s.take(bytes)
+	}
+	return made, err
+}
+
 // offer asks whether a file of the size is worth keeping, and gives it a name.
 func (s *spares) offer(bytes int64) (name string, ok bool) {
 	s.mu.Lock()

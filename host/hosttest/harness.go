@@ -28,6 +28,11 @@ type Harness struct {
 	// Unchecked says whether the bytes of a file carry no promise, by its base
 	// name. It may be nil.
 	Unchecked func(name string) bool
+
+	// Seeds is how many random histories are run, from FirstSeed on; default
+	// 150 of about 100 steps each. A failure names its seed.
+	Seeds     int
+	FirstSeed uint64
 }
 
 // Data is what outlives a process: one data directory and the machine around

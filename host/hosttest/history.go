@@ -27,11 +27,15 @@ func (m *machine) shorten(name string, keep int64) error {
 	return f.Truncate(keep)
 }
 
-// historySeeds is how many histories are run, of about 100 steps each.
-const historySeeds = 150
+// seedsDefault is how many histories are run.
+const seedsDefault = 150
 
 func histories(tb testing.TB, h Harness) {
-	for seed := range uint64(historySeeds) {
+	seeds := h.Seeds
+	if seeds == 0 {
+		seeds = seedsDefault
+	}
+	for seed := h.FirstSeed; seed < h.FirstSeed+uint64(seeds); seed++ {
 		m := start(tb, h, seeded(seed))
 		m.history(seed, 100)
 		m.onward("history of seed %d", seed)

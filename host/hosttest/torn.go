@@ -212,6 +212,14 @@ func dyingClose(tb testing.TB, h Harness) {
 			c.cut(choose)
 			c.onward("died at operation %d of closing, %s", at, name)
 		})
+		b.open()
+		b.verify("died at operation %d of closing", at)
+		b.crash()
+		b.cuts(func(choose sim.Chooser, name string) {
+			c := b.branch()
+			c.cut(choose)
+			c.onward("died at operation %d of closing, read, %s", at, name)
+		})
 	}
 }
 
