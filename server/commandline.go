@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/holdfast-io/holdfast"
+	"github.com/holdfast-io/holdfast/internal/heap"
 )
 
 // DataDirDefault is where the command serve keeps data unless told otherwise.
@@ -130,6 +131,7 @@ func (l *CommandLine) Serve(ctx context.Context, app *holdfast.App, stderr io.Wr
 		return err
 	}
 	slog.SetDefault(logger)
+	heap.Keep()
 	config := l.Config
 	config.App, config.WithoutApp, config.Logger = app, app == nil, logger
 	server, err := New(config)

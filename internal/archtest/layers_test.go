@@ -13,6 +13,7 @@ var layers = []struct {
 	layer   int
 }{
 	{"internal/invariant", 0},
+	{"internal/heap", 0},
 	{"crdt", 0},
 	{"internal/world/sim", 0},
 	{"ui", 0},
