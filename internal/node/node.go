@@ -166,10 +166,10 @@ func (n *Node) run(epoch msg.Epoch, rules []msg.KindRule, interrupted map[msg.Pa
 		Loops: n.loops, Buffer: n.buffer, Log: c.Host.Log(), Now: n.now, Take: n.take, Failed: n.fail,
 		First: func(loop int) *partition.Output {
 			<-hold
-			if loop == 0 && len(rules) > 0 {
-				n.take(0, n.loops[0].AddKinds(0, n.now(), rules))
-			}
-			return n.loops[loop].Recover(n.now(), epoch, interrupted)
+			added := loop == 0 && len(rules) > 0 && n.loops[0].AddKinds(0, n.now(), rules).Appended
+			out := n.loops[loop].Recover(n.now(), epoch, interrupted)
+			out.Appended = out.Appended || added
+			return out
 		},
 	}, c.Host.Identity().Partitions)
 	close(hold)
