@@ -244,7 +244,7 @@ func (i *Ingress) admitHandler(kind *served, r *msg.Request) *msg.Error {
 	}
 	switch {
 	case len(r.Payload.Body) > i.config.BodyBytesMax:
-		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassInvalidArgument,
 			"the body has %d bytes, the limit is %d", len(r.Payload.Body), i.config.BodyBytesMax)
 	case r.NotBefore > i.config.Now()+msg.Time(farFuture):
 		return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,

@@ -214,7 +214,7 @@ func appendState(b []byte, s *msg.Snapshot) ([]byte, *msg.Error) {
 		b = appendString(appendComma(b, i), name)
 		b = appendField(append(b, ':'), s.Fields, name)
 		if len(b) > InspectBytesMax {
-			return nil, msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+			return nil, msg.Errorf(msg.CodePayloadTooLarge, msg.ClassInvalidArgument,
 				"the state is more than %d bytes of JSON: read it in parts through a handler of the kind", InspectBytesMax)
 		}
 	}
