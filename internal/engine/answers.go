@@ -55,17 +55,29 @@ func (t *answers) find(id identity) *answer {
 	return t.bySession[id.id]
 }
 
-// put stores an entry in place of what it supersedes.
+// superseded says that a session has gone on: nobody asks for the answer to a
+// number of before any more.
+func (t *answers) superseded(id identity) bool {
+	if id.number == 0 {
+		return false
+	}
+	known := t.bySession[id.id]
+	return known != nil && known.SessionNumber > id.number
+}
+
+// put stores an entry in place of what it supersedes. It depends on nothing
+// but the entries that the new one displaces, so that it may be repeated on a
+// checkpoint that has seen later records.
 func (t *answers) put(a msg.Answer, index msg.Index, at msg.Time) {
-	if old := t.bySession[a.Session]; old != nil && !a.Session.IsZero() {
-		if old.SessionNumber > a.SessionNumber { // replayed onto a checkpoint that knows better
-			a.Session, a.SessionNumber = msg.SessionID{}, 0
-		} else {
+	if !a.Session.IsZero() {
+		if old := t.bySession[a.Session]; old != nil {
 			t.endSession(old)
 		}
 	}
-	if old := t.byIdempotency[a.Idempotency]; old != nil && !isZero(a.Idempotency) {
-		t.remove(old)
+	if !isZero(a.Idempotency) {
+		if old := t.byIdempotency[a.Idempotency]; old != nil {
+			t.remove(old)
+		}
 	}
 	if old := t.byInvocation[a.Invocation]; old != nil {
 		t.remove(old)
@@ -147,19 +159,19 @@ func expired(a *answer, now msg.Time, bytes int, l *Limits) bool {
 }
 
 // full says that nothing more can be remembered: the budget is used up by
-// answers that have to be kept.
-func (t *answers) full(now msg.Time, l *Limits) bool {
+// answers that have to be kept. The answer of a session takes the place of the
+// one before.
+func (t *answers) full(id identity, now msg.Time, l *Limits) bool {
 	oldest := t.ended.front()
+	if id.number > 0 && t.bySession[id.id] != nil {
+		return false
+	}
 	return t.ended.bytes > l.AnswerBytesMax && oldest != nil && time.Duration(now-oldest.time) <= l.RetentionMin
 }
 
 func answerBytes(a *msg.Answer) int {
 	const fixed = 400 // the entry and its places in the maps
-	n := fixed + len(a.Payload.Body)
-	if a.Err != nil {
-		n += len(a.Err.Message) + len(a.Err.Detail)
-	}
-	return n
+	return fixed + len(a.Payload.Body) + errorBytes(a.Err)
 }
 
 func isZero(f msg.Fingerprint) bool { return f == msg.Fingerprint{} }

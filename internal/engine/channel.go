@@ -52,18 +52,26 @@ func (o *outbox) put(m *msg.Message) {
 	}
 }
 
-// remove takes an acknowledged message out and reports whether it was there.
-func (o *outbox) remove(n msg.Number) bool {
-	if n <= o.base || int(n-o.base-1) >= o.messages.len() {
-		return false
+// slot is where a message is stored; nil if there is no such place.
+func (o *outbox) slot(n msg.Number) **msg.Message {
+	if n <= o.base || n-o.base > msg.Number(o.messages.len()) {
+		return nil
 	}
-	slot := o.messages.at(int(n - o.base - 1))
-	if *slot == nil {
-		return false
+	return o.messages.at(int(n - o.base - 1))
+}
+
+// has says whether a message has not been acknowledged yet.
+func (o *outbox) has(n msg.Number) bool {
+	slot := o.slot(n)
+	return slot != nil && *slot != nil
+}
+
+// remove takes an acknowledged message out, if it is there.
+func (o *outbox) remove(n msg.Number) {
+	if slot := o.slot(n); slot != nil && *slot != nil {
+		o.bytes -= messageBytes(*slot)
+		*slot = nil
 	}
-	o.bytes -= messageBytes(*slot)
-	*slot = nil
-	return true
 }
 
 // settle moves the base over what is acknowledged. It is not part of remove:
@@ -139,12 +147,62 @@ func (c *consumed) blocked() msg.Number {
 	return c.low + 1
 }
 
+// inlet is the volatile side of a channel at its receiver. It takes messages in
+// the order of their numbers, so that what one instance sends to a key arrives
+// in the order in which it was sent, whatever happened on the way.
+type inlet struct {
+	// arrived is the number up to which every message waits here or has been
+	// consumed.
+	arrived msg.Number
+	// early holds what came before its turn; nil: nothing did. The window of the
+	// sender bounds it.
+	early map[msg.Number]*msg.Message
+	// blocked says that the channel is in Partition.blocked.
+	blocked bool
+}
+
+// settle moves on over what has been consumed.
+func (l *inlet) settle(c *consumed) {
+	l.arrived = max(l.arrived, c.low)
+	for l.arrived < c.high && c.has(l.arrived+1) {
+		l.arrived++
+	}
+}
+
+// hold keeps a message until those before it have arrived.
+func (l *inlet) hold(m *msg.Message) {
+	if l.early == nil {
+		l.early = map[msg.Number]*msg.Message{}
+	}
+	l.early[m.ID.Number] = m
+}
+
+// next takes the message whose turn it is out of those that came early; nil if
+// it is not there.
+func (l *inlet) next() *msg.Message {
+	if l.early == nil {
+		return nil
+	}
+	m := l.early[l.arrived+1]
+	if delete(l.early, l.arrived+1); len(l.early) == 0 {
+		l.early = nil
+	}
+	return m
+}
+
 // messageBytes is what a message counts for against bounds.
 func messageBytes(m *msg.Message) int {
 	const fixed = 256 // the struct and its place in a queue
-	n := fixed + len(m.Target.Kind) + len(m.Target.Key) + len(m.Handler) + len(m.Payload.Body)
+	n := fixed + len(m.Target.Kind) + len(m.Target.Key) + len(m.Handler) + len(m.Payload.Body) + errorBytes(m.Err)
 	for _, h := range m.Headers {
 		n += len(h.Name) + len(h.Value)
 	}
 	return n
+}
+
+func errorBytes(e *msg.Error) int {
+	if e == nil {
+		return 0
+	}
+	return len(e.Code) + len(e.Message) + len(e.Detail)
 }

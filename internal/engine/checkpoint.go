@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -14,6 +15,7 @@ import (
 type checkpoint struct {
 	start   msg.Index
 	stage   int
+	key     string       // the last that was written of a table
 	box     int          // outbox that is being written
 	number  msg.Number   // the last that was written of it
 	limits  []msg.Number // by outbox: numbers given out at the start
@@ -22,9 +24,11 @@ type checkpoint struct {
 	stages  []func([]byte, int) ([]byte, bool)
 }
 
-// partial is an instance whose maps and lists are being written.
+// partial is an instance whose inbox, maps and lists are being written, as they
+// were when the instance was.
 type partial struct {
-	view  *view
+	inbox []*accepted // what is left
+	view  *view       // nil: nothing
 	field int
 	key   string // the last that was written of a map
 	begun bool
@@ -44,7 +48,12 @@ const (
 	sliceInstance
 	sliceEntry
 	sliceItem
+	sliceAccepted
 )
+
+// skipBytes is what passing over an instance counts for in a slice: a slice
+// takes a bounded time also where there is little to write.
+const skipBytes = 16
 
 // BeginCheckpoint begins a checkpoint that holds everything up to the index it
 // returns. One that was being taken is dropped.
@@ -54,7 +63,7 @@ func (p *Partition) BeginCheckpoint() msg.Index {
 		c.limits = append(c.limits, p.outboxes[i].next)
 	}
 	c.stages = []func([]byte, int) ([]byte, bool){
-		p.saveHead, p.saveOutboxes,
+		p.saveHead, p.saveOutboxes, p.saveAttempts, p.saveDeadLetters,
 		func(b []byte, budget int) ([]byte, bool) { return p.saveAnswers(&p.answers.ended, b, budget) },
 		func(b []byte, budget int) ([]byte, bool) { return p.saveAnswers(&p.answers.pending, b, budget) },
 		p.saveInstances,
@@ -76,16 +85,18 @@ func (p *Partition) Slice(b []byte, budget int) ([]byte, bool) {
 		if b, done = c.stages[c.stage](b, limit); !done {
 			return b, false
 		}
-		c.stage++
+		c.stage, c.key = c.stage+1, ""
 	}
 	p.checkpoint = nil
 	return b, true
 }
 
+// saveHead writes what is small. Everything in it is absolute, so it may be
+// newer than the start.
 func (p *Partition) saveHead(b []byte, _ int) ([]byte, bool) {
 	b, mark := msg.OpenMessage(b, sliceHeader, 32)
 	b = msg.AppendUvarintField(b, 1, uint64(p.config.Partition))
-	b = msg.AppendUvarintField(b, 2, uint64(p.index))
+	b = msg.AppendUvarintField(b, 2, uint64(p.checkpoint.start))
 	b = msg.AppendTimeField(b, 3, p.time)
 	b = msg.AppendUvarintField(b, 4, uint64(p.epoch))
 	b = msg.AppendUvarintField(b, 5, uint64(p.config.Partitions))
@@ -106,18 +117,43 @@ func (p *Partition) saveHead(b []byte, _ int) ([]byte, bool) {
 		b = msg.AppendKindRuleField(b, sliceRule, &r)
 		return true
 	})
-	p.attempts.Scan(func(f string, count uint32) bool {
-		b, mark = msg.OpenMessage(b, sliceAttempt, 24)
-		b = msg.AppendBytesField(b, 1, []byte(f))
-		b = msg.AppendUvarintField(b, 2, uint64(count))
-		b = msg.CloseMessage(b, mark)
-		return true
-	})
-	p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
-		b = msg.AppendDeadLetterField(b, sliceDeadLetter, d)
-		return true
-	})
 	return b, true
+}
+
+func (p *Partition) saveAttempts(b []byte, limit int) ([]byte, bool) {
+	c, done := p.checkpoint, true
+	p.attempts.Ascend(c.key, func(f string, known attempt) bool {
+		if f == c.key {
+			return true
+		}
+		if done = len(b) < limit; !done {
+			return false
+		}
+		var mark msg.Mark
+		b, mark = msg.OpenMessage(b, sliceAttempt, 32)
+		b = msg.AppendBytesField(b, 1, []byte(f))
+		b = msg.AppendUvarintField(b, 2, uint64(known.count))
+		b = msg.AppendTimeField(b, 3, known.time)
+		b = msg.CloseMessage(b, mark)
+		c.key = f
+		return true
+	})
+	return b, done
+}
+
+func (p *Partition) saveDeadLetters(b []byte, limit int) ([]byte, bool) {
+	c, done := p.checkpoint, true
+	p.deadLetters.Ascend(c.key, func(id string, d *msg.DeadLetter) bool {
+		if id == c.key {
+			return true
+		}
+		if done = len(b) < limit; done {
+			b = msg.AppendDeadLetterField(b, sliceDeadLetter, d)
+			c.key = id
+		}
+		return done
+	})
+	return b, done
 }
 
 func (p *Partition) saveConsumed(b []byte, source int) []byte {
@@ -186,30 +222,47 @@ func (p *Partition) saveInstances(b []byte, limit int) ([]byte, bool) {
 	var forgotten []*instance
 	done := true
 	p.order.Ascend(&instance{ref: c.last}, func(i *instance) bool {
-		switch {
-		case i.ref == c.last && c.last.Kind != "", i.index == 0:
-			return true
-		case len(b) >= limit:
-			done = false
-			return false
-		case p.forgettable(i):
-			forgotten = append(forgotten, i)
+		if i.ref == c.last && c.last.Kind != "" {
 			return true
 		}
+		if done = len(b) < limit; !done {
+			return false
+		}
 		c.last = i.ref
-		b = saveInstance(b, i)
-		if len(i.fields) > 0 {
-			i.snapshot()
-			c.partial = &partial{view: i.view}
-			b, done = c.partial.save(b, limit)
-			if done {
-				c.partial = nil
-			}
+		switch {
+		case i.index == 0:
+			limit -= skipBytes
+		case p.forgettable(i):
+			limit -= skipBytes
+			forgotten = append(forgotten, i)
+		default:
+			b = saveInstance(b, i)
+			b, done = p.savePartial(b, i, limit)
 		}
 		return done
 	})
 	for _, i := range forgotten {
 		p.drop(i)
+	}
+	return b, done
+}
+
+// savePartial begins to write what may be much of an instance.
+func (p *Partition) savePartial(b []byte, i *instance, limit int) ([]byte, bool) {
+	var rest partial
+	if i.owned != nil {
+		rest.inbox = slices.Clone(i.owned.inbox)
+	}
+	if len(i.fields) > 0 {
+		i.snapshot()
+		rest.view = i.view
+	}
+	if len(rest.inbox) == 0 && rest.view == nil {
+		return b, true
+	}
+	b, done := rest.save(b, limit)
+	if !done {
+		p.checkpoint.partial = &rest
 	}
 	return b, done
 }
@@ -235,48 +288,65 @@ func saveInstance(b []byte, i *instance) []byte {
 		for _, r := range i.owned.reminders {
 			b = msg.AppendReminderField(b, 9, &r.Reminder)
 		}
-		for _, a := range i.owned.inbox {
-			var inner msg.Mark
-			b, inner = msg.OpenMessage(b, 10, 64+len(a.message.Payload.Body))
-			b = msg.AppendUvarintField(b, 1, uint64(a.id))
-			b = msg.AppendMessageField(b, 2, a.message)
-			b = msg.CloseMessage(b, inner)
-		}
 	}
 	return msg.CloseMessage(b, mark)
 }
 
-// save writes the maps and lists of an instance as they were when it was
-// written, however long that takes.
+// save writes on until the limit, and reports whether that was all.
 func (s *partial) save(b []byte, limit int) ([]byte, bool) {
-	for ; s.field < len(s.view.fields); s.field, s.key, s.begun, s.item = s.field+1, "", false, 0 {
-		f := s.view.fields[s.field]
-		if f.list {
-			for ; s.item < len(f.items); s.item++ {
-				if len(b) >= limit {
-					return b, false
-				}
-				b = saveEntry(b, sliceItem, f.name, "", f.items[s.item])
-			}
-			continue
+	for ; len(s.inbox) > 0; s.inbox = s.inbox[1:] {
+		if len(b) >= limit {
+			return b, false
 		}
-		full := false
-		f.entries.Ascend(s.key, func(key string, value []byte) bool {
-			if s.begun && key == s.key {
-				return true
-			}
-			if full = len(b) >= limit; full {
-				return false
-			}
-			b = saveEntry(b, sliceEntry, f.name, key, value)
-			s.key, s.begun = key, true
-			return true
-		})
-		if full {
+		b = saveAccepted(b, s.inbox[0])
+	}
+	if s.view == nil {
+		return b, true
+	}
+	for ; s.field < len(s.view.fields); s.field, s.key, s.begun, s.item = s.field+1, "", false, 0 {
+		var done bool
+		if f := s.view.fields[s.field]; f.list {
+			b, done = s.saveList(b, f, limit)
+		} else {
+			b, done = s.saveMap(b, f, limit)
+		}
+		if !done {
 			return b, false
 		}
 	}
 	return b, true
+}
+
+func (s *partial) saveList(b []byte, f *field, limit int) ([]byte, bool) {
+	for ; s.item < len(f.items); s.item++ {
+		if len(b) >= limit {
+			return b, false
+		}
+		b = saveEntry(b, sliceItem, f.name, "", f.items[s.item])
+	}
+	return b, true
+}
+
+func (s *partial) saveMap(b []byte, f *field, limit int) ([]byte, bool) {
+	done := true
+	f.entries.Ascend(s.key, func(key string, value []byte) bool {
+		if s.begun && key == s.key {
+			return true
+		}
+		if done = len(b) < limit; done {
+			b = saveEntry(b, sliceEntry, f.name, key, value)
+			s.key, s.begun = key, true
+		}
+		return done
+	})
+	return b, done
+}
+
+func saveAccepted(b []byte, a *accepted) []byte {
+	b, mark := msg.OpenMessage(b, sliceAccepted, 64+len(a.message.Payload.Body))
+	b = msg.AppendUvarintField(b, 1, uint64(a.id))
+	b = msg.AppendMessageField(b, 2, a.message)
+	return msg.CloseMessage(b, mark)
 }
 
 func saveEntry(b []byte, kind msg.FieldNumber, field, key string, value []byte) []byte {
@@ -307,14 +377,15 @@ func (p *Partition) Load(slice []byte) error {
 		case sliceAttempt:
 			p.loadAttempt(&d)
 		case sliceDeadLetter:
-			letter := d.DeadLetter()
-			p.deadLetters.Set(string(letter.ID[:]), &letter)
+			p.bury(d.DeadLetter())
 		case sliceAnswer:
 			p.loadAnswer(&d)
 		case sliceInstance:
 			p.loading = p.loadInstance(&d)
 		case sliceEntry, sliceItem:
 			p.loadEntry(&d, d.Field())
+		case sliceAccepted:
+			p.loadAccepted(&d)
 		default:
 			d.Unknown()
 		}
@@ -425,17 +496,24 @@ func (p *Partition) loadMessage(d *msg.Decoder) {
 
 func (p *Partition) loadAttempt(outer *msg.Decoder) {
 	var f string
+	var loaded attempt
 	d := outer.Sub("attempt")
 	for d.Next() {
 		switch d.Field() {
 		case 1:
 			f = string(d.View())
 		case 2:
-			p.attempts.Set(f, d.Uint32())
+			loaded.count = d.Uint32()
+		case 3:
+			loaded.time = d.Time()
 		default:
 			d.Unknown()
 		}
 	}
+	if len(f) != len(msg.Fingerprint{}) {
+		d.Fail(fmt.Errorf("a fingerprint has %d bytes", len(f)))
+	}
+	p.attempts.Set(f, loaded)
 	outer.Fail(d.Err())
 }
 
@@ -483,8 +561,6 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 			i.rootIndex = msg.Index(d.Uvarint())
 		case 9:
 			i.own().remind(d.Reminder())
-		case 10:
-			loadAccepted(&d, i.own())
 		default:
 			d.Unknown()
 		}
@@ -499,20 +575,28 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 	return i
 }
 
-func loadAccepted(outer *msg.Decoder, o *owned) {
+func (p *Partition) loadAccepted(outer *msg.Decoder) {
 	var id msg.Index
+	var m *msg.Message
 	d := outer.Sub("accepted message")
 	for d.Next() {
 		switch d.Field() {
 		case 1:
 			id = msg.Index(d.Uvarint())
 		case 2:
-			o.accept(id, d.Message())
+			m = d.Message()
 		default:
 			d.Unknown()
 		}
 	}
-	outer.Fail(d.Err())
+	if p.loading == nil || m == nil {
+		d.Fail(fmt.Errorf("there is no instance or no message"))
+	}
+	if outer.Fail(d.Err()); outer.Err() != nil {
+		return
+	}
+	p.loading.own().accept(id, m)
+	p.inboxBytes += messageBytes(m)
 }
 
 func (p *Partition) loadEntry(outer *msg.Decoder, kind msg.FieldNumber) {
@@ -532,14 +616,13 @@ func (p *Partition) loadEntry(outer *msg.Decoder, kind msg.FieldNumber) {
 		}
 	}
 	outer.Fail(d.Err())
-	if p.loading == nil {
+	switch i := p.loading; {
+	case i == nil:
 		outer.Fail(fmt.Errorf("entry of field %s before any instance", field))
-		return
-	}
-	if kind == sliceItem {
-		f := p.loading.listField(field)
+	case kind == sliceItem:
+		f := i.listField(field)
 		f.items = append(f.items, value)
-		return
+	default:
+		i.mapField(field).entries.Set(key, value)
 	}
-	p.loading.mapField(field).entries.Set(key, value)
 }

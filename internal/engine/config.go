@@ -17,22 +17,23 @@ type Config struct {
 
 // Limits bounds what a partition keeps and how long it tries.
 type Limits struct {
-	StateBytesMax   int           // of an entity's root, unless its kind says otherwise
-	RecordBytesMax  int           // of what one turn writes
-	AttemptsMax     uint32        // of one input, until it is given up or its instance is parked
-	RetryDelay      time.Duration // before the second attempt; it doubles from there
-	RetryDelayMax   time.Duration
-	AcceptAfter     time.Duration // a message that has waited so long becomes durable at the receiver
-	AckAfter        time.Duration // an acknowledgement that found no record to ride on gets its own
-	Retention       time.Duration // of answers: aimed at
-	RetentionMin    time.Duration // of answers: guaranteed
-	AnswerBytesMax  int           // of remembered answers; over it the oldest go
-	OutboxBytesMax  int           // over it requests from outside are refused
-	QueueMax        int           // of inputs from outside that wait at one key
-	DeadLettersMax  int           // over it the oldest go
-	WaitersMax      int           // of requests that wait for one invocation
-	SubmissionsMax  int           // of submitted invocations that have not ended
-	SubmissionBytes int           // of their bodies
+	StateBytesMax      int           // of an entity's root, unless its kind says otherwise
+	RecordBytesMax     int           // of what one turn writes
+	AttemptsMax        uint32        // of one input, until it is given up or its instance is parked
+	RetryDelay         time.Duration // before the second attempt; it doubles from there
+	RetryDelayMax      time.Duration
+	AcceptAfter        time.Duration // a message that has waited so long becomes durable at the receiver
+	AckAfter           time.Duration // an acknowledgement that found no record to ride on gets its own
+	Retention          time.Duration // of answers: aimed at
+	RetentionMin       time.Duration // of answers: guaranteed
+	AnswerBytesMax     int           // of remembered answers; over it the oldest go
+	OutboxBytesMax     int           // over it requests from outside are refused
+	QueueMax           int           // of inputs from outside that wait at one key
+	DeadLettersMax     int           // over it the oldest go
+	DeadLetterBytesMax int
+	WaitersMax         int // of requests that wait for one invocation
+	SubmissionsMax     int // of invocations that are remembered and have not ended
+	SubmissionBytes    int // of messages in inboxes; over it nothing more can be submitted
 }
 
 // withDefaults is the only place where defaults are.
@@ -50,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.OutboxBytesMax, 64<<20)
 	set(&l.QueueMax, 10_000)
 	set(&l.DeadLettersMax, 1_000)
+	set(&l.DeadLetterBytesMax, 64<<20)
 	set(&l.WaitersMax, 1_000)
 	set(&l.SubmissionsMax, 1_000_000)
 	set(&l.SubmissionBytes, 256<<20)

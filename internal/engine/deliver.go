@@ -6,35 +6,39 @@ import (
 )
 
 // stepDeliver takes a message from another partition, or from this one. It may
-// come any number of times.
+// come any number of times, and before others of its channel.
 func (p *Partition) stepDeliver(c *msg.Command) {
 	m := c.Message
-	channel := &p.consumed[m.ID.Source]
-	switch {
-	case channel.has(m.ID.Number):
+	invariant.Check(m.ID.Destination == p.config.Partition, "message to partition %d came to %d", m.ID.Destination, p.config.Partition)
+	channel, inlet := &p.consumed[m.ID.Source], &p.inlets[m.ID.Source]
+	switch n := m.ID.Number; {
+	case channel.has(n):
 		p.acknowledge(m.ID)
-	case p.waiting[m.ID.Source][m.ID.Number] != nil || !channel.inWindow(m.ID.Number):
+	case n <= inlet.arrived || !channel.inWindow(n):
 		// It waits here already, or its sender has it until there is room.
+	case n > inlet.arrived+1:
+		inlet.hold(m)
+	default:
+		for ; m != nil; m = inlet.next() {
+			inlet.arrived++
+			p.arrive(m)
+			inlet.settle(channel)
+		}
+	}
+}
+
+// arrive takes a message whose turn it is.
+func (p *Partition) arrive(m *msg.Message) {
+	switch {
 	case m.Kind == msg.MessageReply:
 		p.takeReply(m)
 	case m.NotBefore > p.now:
 		p.accept(m)
 	default:
 		in := p.newInput(m)
-		p.await(in)
+		p.aging.push(in)
 		p.enqueue(in)
 	}
-}
-
-// await remembers a message that waits here and is only in its sender's outbox.
-func (p *Partition) await(in *input) {
-	source := in.message.ID.Source
-	if p.waiting[source] == nil {
-		p.waiting[source] = map[msg.Number]*input{}
-	}
-	p.waiting[source][in.message.ID.Number] = in
-	p.dropSettled()
-	p.aging.push(in)
 }
 
 // accept makes a message durable here before it can run.
@@ -43,13 +47,12 @@ func (p *Partition) accept(m *msg.Message) {
 	r.Consumed = []msg.MessageID{m.ID}
 	r.Accepted = m
 	p.commit(r)
-	p.enqueueOrArm(p.lastAccepted(r))
+	p.takeUp(p.lastAccepted(r))
 }
 
 // takeReply settles an obligation of this partition.
 func (p *Partition) takeReply(m *msg.Message) {
 	r := p.record(msg.RecordStep)
-	r.Instance = m.Sender
 	r.Consumed = []msg.MessageID{m.ID}
 	id := m.ReplyTo.Invocation
 	answer := msg.Answer{Invocation: id, Status: msg.StatusCompleted, Payload: m.Payload, Err: m.Err}
@@ -59,15 +62,16 @@ func (p *Partition) takeReply(m *msg.Message) {
 	if known := p.answers.byInvocation[id]; known != nil && known.pending() {
 		r.Answers = []msg.Answer{ended(known, answer)}
 	}
-	r.Instance = msg.Ref{}
 	p.commit(r)
 	p.answered(id, r.Index, replyOf(&answer))
 }
 
 // answered tells everybody who waits for an obligation.
 func (p *Partition) answered(id msg.InvocationID, index msg.Index, reply msg.Reply) {
-	p.reply(p.waiters[id], index, reply)
-	delete(p.waiters, id)
+	if list := p.waiters[id]; list != nil {
+		p.reply(list, index, reply)
+		delete(p.waiters, id)
+	}
 }
 
 // ended completes a pending entry, keeping how it can be found.
@@ -81,6 +85,9 @@ func ended(known *answer, a msg.Answer) msg.Answer {
 // outbox with the next record.
 func (p *Partition) stepAck(c *msg.Command) {
 	invariant.Check(c.Ack.Source == p.config.Partition, "acknowledgement of partition %d came to %d", c.Ack.Source, p.config.Partition)
+	if !p.outboxes[c.Ack.Destination].has(c.Ack.Number) {
+		return // it is not the first
+	}
 	if len(p.acks) == 0 {
 		p.ackDue = p.now + msg.Time(p.config.Limits.AckAfter)
 	}
@@ -90,55 +97,91 @@ func (p *Partition) stepAck(c *msg.Command) {
 	}
 }
 
-// acceptBlocked adds to a record the acceptance of the message that keeps a
-// low mark down, if consumption has run far enough ahead of it.
-func (p *Partition) acceptBlocked(r *msg.Record) {
-	if r.Accepted != nil {
+// agingList holds the inputs that are only in their senders' outboxes, oldest
+// first. Those of one channel are in the order of their numbers.
+type agingList struct{ first, last *input }
+
+func (l *agingList) push(in *input) {
+	in.aging = true
+	if in.older = l.last; in.older == nil {
+		l.first = in
+	} else {
+		in.older.younger = in
+	}
+	l.last = in
+}
+
+// remove takes an input out; one that is not in the list stays out.
+func (l *agingList) remove(in *input) {
+	if !in.aging {
 		return
 	}
-	for _, id := range r.Consumed {
-		blocked := p.consumed[id.Source].blocked()
-		if blocked == 0 || blocked == id.Number {
+	if in.older == nil {
+		l.first = in.younger
+	} else {
+		in.older.younger = in.younger
+	}
+	if in.younger == nil {
+		l.last = in.older
+	} else {
+		in.younger.older = in.older
+	}
+	in.older, in.younger, in.aging = nil, nil, false
+}
+
+// oldestOf finds the oldest input of a channel, which has the lowest number.
+func (l *agingList) oldestOf(source msg.Partition) *input {
+	in := l.first
+	for in != nil && in.message.ID.Source != source {
+		in = in.younger
+	}
+	invariant.Check(in != nil, "nothing of partition %d waits", source)
+	return in
+}
+
+// acceptBytesMax bounds what one tick accepts, and so the room that its records
+// need in the open buffer.
+const acceptBytesMax = 1 << 20
+
+// acceptWaiting accepts messages so that their senders may forget them: those
+// that keep a low mark down while consumption runs ahead of it, and those that
+// have waited long at their keys.
+func (p *Partition) acceptWaiting() {
+	room := acceptBytesMax
+	for room > 0 && len(p.blocked) > 0 {
+		source := p.blocked[len(p.blocked)-1]
+		if p.consumed[source].blocked() > 0 {
+			p.acceptInput(p.aging.oldestOf(source), &room)
 			continue
 		}
-		if in := p.waiting[id.Source][blocked]; in != nil {
-			p.acceptWith(r, in)
-			return
-		}
+		p.blocked = p.blocked[:len(p.blocked)-1]
+		p.inlets[source].blocked = false
+	}
+	for count := 0; room > 0 && count < tickBatch && p.aging.first != nil && p.agedAt(p.aging.first) <= p.now; count++ {
+		p.acceptInput(p.aging.first, &room)
 	}
 }
 
-// acceptWith accepts a message that waits here in a record.
-func (p *Partition) acceptWith(r *msg.Record, in *input) {
-	r.Accepted = in.message
-	r.Consumed = append(r.Consumed, in.message.ID)
+// noteBlocked remembers that the low mark of a channel is kept down by a
+// message that waits here. The next tick accepts it.
+func (p *Partition) noteBlocked(source msg.Partition) {
+	if inlet := &p.inlets[source]; !inlet.blocked && p.consumed[source].blocked() > 0 {
+		inlet.blocked = true
+		p.blocked = append(p.blocked, source)
+	}
+}
+
+// acceptInput makes an input durable here that waits or runs.
+func (p *Partition) acceptInput(in *input, room *int) {
+	p.aging.remove(in)
+	*room -= messageBytes(in.message)
 	in.inbox = p.index + 1
-}
-
-// acceptAged accepts the oldest message that has waited long at its key, so
-// that its sender may forget it.
-func (p *Partition) acceptAged() {
-	for range tickBatch {
-		p.dropSettled()
-		if p.aging.len() == 0 || p.agedAt(*p.aging.at(0)) > p.now {
-			return
-		}
-		r := p.record(msg.RecordAccept)
-		p.acceptWith(r, p.aging.pop())
-		p.commit(r)
-	}
+	r := p.record(msg.RecordAccept)
+	r.Accepted = in.message
+	r.Consumed = []msg.MessageID{in.message.ID}
+	p.commit(r)
 }
 
 func (p *Partition) agedAt(in *input) msg.Time {
 	return in.arrived + msg.Time(p.config.Limits.AcceptAfter)
-}
-
-// dropSettled takes from the front of aging what no longer waits there.
-func (p *Partition) dropSettled() {
-	for p.aging.len() > 0 {
-		if first := *p.aging.at(0); !first.settled && first.inbox == 0 {
-			return
-		}
-		p.aging.pop()
-	}
 }

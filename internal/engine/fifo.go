@@ -12,6 +12,10 @@ func (q *fifo[T]) at(i int) *T { return &q.items[q.head+i] }
 
 func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
 
+// emptyMax is how many places an empty queue keeps: a burst is not paid for for
+// ever.
+const emptyMax = 1024
+
 // pushFront puts v before everything else.
 func (q *fifo[T]) pushFront(v T) {
 	if q.head == 0 {
@@ -30,6 +34,8 @@ func (q *fifo[T]) pop() T {
 	q.items[q.head] = zero
 	q.head++
 	switch {
+	case q.head == len(q.items) && cap(q.items) > emptyMax:
+		q.items, q.head = nil, 0
 	case q.head == len(q.items):
 		q.items, q.head = q.items[:0], 0
 	case q.head >= 64 && q.head*2 >= len(q.items):

@@ -88,30 +88,28 @@ func (p *Partition) foldTables(r *msg.Record) {
 		if a.Count == 0 {
 			p.attempts.Delete(string(a.Input[:]))
 		} else {
-			p.attempts.Set(string(a.Input[:]), a.Count)
-			p.boundAttempts()
+			p.attempts.Set(string(a.Input[:]), attempt{a.Count, r.Time})
 		}
 	}
 	for i := range r.DeadLetters {
-		d := r.DeadLetters[i]
-		p.deadLetters.Set(string(d.ID[:]), &d)
+		p.bury(r.DeadLetters[i])
 	}
 	for _, id := range r.Discarded {
-		p.deadLetters.Delete(string(id[:]))
+		if old, ok := p.deadLetters.Delete(string(id[:])); ok {
+			p.deadLetterBytes -= deadLetterBytes(old)
+		}
 	}
 	for _, rule := range r.Kinds {
 		p.rules.Set(rule.Kind, rule)
 	}
 }
 
-// attemptsMax bounds the counts of attempts. They are few: an entry goes when
-// its input is consumed. One that is lost costs its input some attempts more.
-const attemptsMax = 10_000
-
-func (p *Partition) boundAttempts() {
-	if p.attempts.Len() > attemptsMax {
-		p.attempts.PopMin()
+// bury stores a dead letter.
+func (p *Partition) bury(d msg.DeadLetter) {
+	if old, ok := p.deadLetters.Set(string(d.ID[:]), &d); ok {
+		p.deadLetterBytes -= deadLetterBytes(old)
 	}
+	p.deadLetterBytes += deadLetterBytes(&d)
 }
 
 // foldOwned folds what instances own, for each that has not seen the record.
@@ -127,15 +125,31 @@ func (p *Partition) foldOwned(r *msg.Record) {
 			own = nil
 		}
 	}
+	p.touch(own, r)
 	if own != nil {
 		p.foldInstance(own, r)
 	}
 	if target != nil {
 		target.own().accept(r.Index, r.Accepted)
 		target.index = r.Index
+		p.inboxBytes += messageBytes(r.Accepted)
 	}
 	if own != nil {
 		own.index = r.Index
+	}
+}
+
+// touch notes the time of a turn, for the TTL. It needs no index: the newest
+// time counts, however often it is folded.
+func (p *Partition) touch(own *instance, r *msg.Record) {
+	if r.Kind != msg.RecordStep || r.Instance.Kind == "" {
+		return
+	}
+	if own == nil {
+		own = p.instances[r.Instance]
+	}
+	if own != nil {
+		own.touched = max(own.touched, r.Time)
 	}
 }
 
@@ -145,15 +159,18 @@ func ownsAny(r *msg.Record) bool {
 
 func (p *Partition) foldInstance(i *instance, r *msg.Record) {
 	for _, id := range r.Finished {
-		if i.owned != nil {
-			i.owned.finish(id)
+		if i.owned == nil {
+			break
+		}
+		if done := i.owned.finish(id); done != nil {
+			p.inboxBytes -= messageBytes(done.message)
 		}
 	}
 	for n := range r.Changes {
 		p.foldChange(i, &r.Changes[n], r)
 	}
 	if len(r.Changes) > 0 {
-		i.version, i.touched, i.view = r.Index, r.Time, nil
+		i.version, i.view = r.Index, nil
 	}
 	for _, name := range r.Forget {
 		p.forget(i, name)
@@ -192,7 +209,8 @@ var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
 		i.root.Body = body
 		i.rootIndex, i.stateVersion = r.Index, c.StateVersion
 	},
-	msg.ChangePut: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+	msg.ChangePut: func(p *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+		p.exist(i)
 		i.mapField(c.Field).entries.Set(c.Key, c.Value)
 	},
 	msg.ChangeRemove: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
@@ -204,7 +222,8 @@ var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
 	msg.ChangeClear: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
 		i.clear(c.Field)
 	},
-	msg.ChangeAppend: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+	msg.ChangeAppend: func(p *Partition, i *instance, c *msg.Change, _ *msg.Record) {
+		p.exist(i)
 		f := i.listField(c.Field)
 		f.items = append(f.items, c.Value)
 	},

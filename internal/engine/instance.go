@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -33,7 +34,11 @@ type instance struct {
 type owned struct {
 	reminders []*reminder // sorted by name
 	inbox     []*accepted // sorted by id
-	ttl       *timer      // volatile: armed
+	// ---- volatile from here on
+
+	ttl    *timer   // armed
+	used   msg.Time // of the last turn that wrote nothing, for the TTL
+	asleep bool     // the inbox has not been taken up since the start
 }
 
 // reminder is a reminder with what is known about its firing.
@@ -56,11 +61,10 @@ type live struct {
 	faults  uint32   // in a row
 	retryAt msg.Time // nothing runs before
 	parked  *msg.Parked
+	culprit *input // that the instance is parked on; nil: it was answered
 }
 
-func (l *live) idle() bool {
-	return l.queue.len() == 0 && l.running == nil && l.parked == nil && l.faults == 0
-}
+func (l *live) idle() bool { return l.queue.len() == 0 && l.running == nil && l.parked == nil }
 
 // input is a message on its way through an instance.
 type input struct {
@@ -68,7 +72,7 @@ type input struct {
 	target    *instance
 	operation msg.Operation // call or delete; messages are calls
 	handler   *handler      // nil: not served
-	waiters   []msg.Waiter
+	waiters   []waiting
 	identity  identity // of a request from outside; zero: none
 	body      msg.Fingerprint
 	external  bool      // it exists only here: nobody would send it again
@@ -77,17 +81,35 @@ type input struct {
 	attempts  uint32 // begun so far
 	recorded  bool   // attempts are in a record
 	settled   bool
+
+	older, younger *input // in Partition.aging
+	aging          bool   // it is there
+	first          [1]waiting
+}
+
+// waiting is somebody who waits, and the request with which he does.
+type waiting struct {
+	waiter  msg.Waiter
+	request msg.InvocationID
+}
+
+// attachment says what a request waits for that repeats another: an input, or
+// if that is nil, an obligation.
+type attachment struct {
+	input *input
+	id    msg.InvocationID
 }
 
 // run is an attempt in progress.
 type run struct {
-	id      uint64
-	target  *instance
-	input   *input
-	read    bool
-	seen    msg.Index // reads: the newest change in the snapshot
-	waiter  msg.Waiter
-	message *msg.Message
+	id          uint64
+	target      *instance
+	input       *input    // nil: a read
+	backlog     bool      // it came from the inbox or a timer: see backlogMax
+	seen        msg.Index // reads: the newest change in the snapshot
+	waiter      msg.Waiter
+	message     *msg.Message
+	fingerprint msg.Fingerprint // reads
 }
 
 // field is a map or a list of an instance.
@@ -261,24 +283,25 @@ func (o *owned) forget(name string) {
 	}
 }
 
-func (o *owned) accept(id msg.Index, m *msg.Message) *accepted {
-	entry := &accepted{id: id, message: m}
-	o.inbox = append(o.inbox, entry) // ids grow
-	return entry
+func (o *owned) accept(id msg.Index, m *msg.Message) {
+	o.inbox = append(o.inbox, &accepted{id: id, message: m}) // ids grow
 }
 
 func (o *owned) finish(id msg.Index) *accepted {
 	place, found := slices.BinarySearchFunc(o.inbox, id, func(a *accepted, id msg.Index) int {
-		return int(int64(a.id) - int64(id))
+		return cmp.Compare(a.id, id)
 	})
 	if !found {
 		return nil
 	}
 	entry := o.inbox[place]
-	if place == 0 {
+	switch {
+	case len(o.inbox) == 1:
+		o.inbox = nil
+	case place == 0:
 		o.inbox[0] = nil
 		o.inbox = o.inbox[1:] // the usual case: the oldest is done
-	} else {
+	default:
 		o.inbox = slices.Delete(o.inbox, place, place+1)
 	}
 	return entry

@@ -17,30 +17,39 @@ type Partition struct {
 	time        msg.Time // the highest recorded
 	epoch       msg.Epoch
 	instances   map[msg.Ref]*instance
-	order       *btree.BTreeG[*instance]  // instances by ref; tombstones too
-	outboxes    []outbox                  // by destination
-	consumed    []consumed                // by source
-	answers     *answers                  // by pointer: its lists contain their own ends
-	attempts    btree.Map[string, uint32] // by fingerprint
+	order       *btree.BTreeG[*instance]   // instances by ref; tombstones too
+	outboxes    []outbox                   // by destination
+	consumed    []consumed                 // by source
+	answers     *answers                   // by pointer: its lists contain their own ends
+	attempts    btree.Map[string, attempt] // by fingerprint
 	deadLetters btree.Map[string, *msg.DeadLetter]
 	rules       btree.Map[string, msg.KindRule]
 
+	// Derived from what is durable.
+	outboxBytes     int
+	inboxBytes      int
+	deadLetterBytes int
+
 	// Volatile: rebuilt by Recover.
-	timers      timers
-	runs        map[uint64]*run
-	lastRun     uint64
-	waiting     []map[msg.Number]*input           // by source: delivered and not consumed
-	inflight    map[identity]*input               // from outside, not in a record yet
-	waiters     map[msg.InvocationID][]msg.Waiter // of obligations that are in a record
-	acks        []msg.MessageID                   // for the next record
-	ackDue      msg.Time
-	aging       fifo[*input] // messages that are only in their sender's outbox, oldest first
-	outboxBytes int
-	queued      int // inputs that wait
-	parked      btree.Map[string, *instance]
-	checkpoint  *checkpoint // nil: none is being taken
-	loading     *instance   // whose entries Load takes next
-	stats       Stats
+	timers     timers
+	runs       map[uint64]*run
+	lastRun    uint64
+	backlog    int             // runs of the backlog; see backlogMax
+	asleep     fifo[*instance] // whose inboxes have not been taken up since the start
+	inlets     []inlet         // by source
+	aging      agingList
+	blocked    []msg.Partition                 // sources whose low marks are kept down
+	inflight   map[identity]*input             // from outside, not in a record yet
+	waiters    map[msg.InvocationID][]waiting  // of obligations that are in a record
+	attached   map[msg.InvocationID]attachment // by the requests that repeat others
+	acks       []msg.MessageID                 // for the next record
+	ackDue     msg.Time
+	queued     int // inputs that wait
+	parked     btree.Map[string, *instance]
+	checkpoint *checkpoint // nil: none is being taken
+	loading    *instance   // whose entries Load takes next
+	stats      Stats
+	verified   msg.Index // see verifySome
 
 	// Of the step in progress.
 	now msg.Time
@@ -80,9 +89,10 @@ func New(c Config) *Partition {
 		answers:   newAnswers(),
 		timers:    newTimers(),
 		runs:      map[uint64]*run{},
-		waiting:   make([]map[msg.Number]*input, c.Partitions),
+		inlets:    make([]inlet, c.Partitions),
 		inflight:  map[identity]*input{},
-		waiters:   map[msg.InvocationID][]msg.Waiter{},
+		waiters:   map[msg.InvocationID][]waiting{},
+		attached:  map[msg.InvocationID]attachment{},
 	}
 	p.order = btree.NewBTreeGOptions(func(a, b *instance) bool { return a.ref.Compare(b.ref) < 0 }, btree.Options{NoLocks: true})
 	for _, k := range c.Kinds {
@@ -139,12 +149,15 @@ func (p *Partition) Step(c *msg.Command, out *Output) {
 	p.begin(c.Now, out)
 	steps[c.Kind](p, c)
 	p.out = nil
+	if invariant.Enabled {
+		p.verifySome()
+	}
 }
 
 // begin fixes the time of a step: it never runs backwards, whatever the clock
-// does.
+// does, nor behind what a handler has been told.
 func (p *Partition) begin(now msg.Time, out *Output) {
-	p.now, p.out = max(now, p.time), out
+	p.now, p.out = max(now, p.time, p.now), out
 }
 
 // record begins a record.
@@ -177,13 +190,12 @@ func messageInvocation(id msg.MessageID) msg.InvocationID {
 
 // commit gives a record its index, folds it, and lets its consequences begin.
 func (p *Partition) commit(r *msg.Record) {
-	p.acceptBlocked(r)
 	if upTo := p.answers.prunable(p.now, &p.config.Limits); upTo > 0 {
 		r.Pruned = upTo
 	}
 	for _, id := range r.Consumed {
 		if id.Source == p.config.Partition {
-			p.acks = append(p.acks, id) // its own outbox: in the same record
+			r.Acked = append(r.Acked, id) // its own outbox: in the same record
 		}
 	}
 	r.Acked = append(r.Acked, p.acks...)
@@ -193,6 +205,7 @@ func (p *Partition) commit(r *msg.Record) {
 	p.out.Records = append(p.out.Records, r)
 	for _, id := range r.Consumed {
 		p.acknowledge(id)
+		p.noteBlocked(id.Source)
 	}
 	for _, id := range r.Acked {
 		p.pump(id.Destination)
@@ -202,10 +215,8 @@ func (p *Partition) commit(r *msg.Record) {
 	}
 }
 
-// acknowledge tells a sender that its message is consumed, and forgets that it
-// waits here.
+// acknowledge tells a sender that its message is consumed.
 func (p *Partition) acknowledge(id msg.MessageID) {
-	delete(p.waiting[id.Source], id.Number)
 	if id.Source != p.config.Partition {
 		p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectAck, Ack: id})
 	}
@@ -220,11 +231,19 @@ func (p *Partition) pump(destination msg.Partition) {
 	}
 }
 
-// reply tells waiters an answer, once the index is durable.
-func (p *Partition) reply(waiters []msg.Waiter, index msg.Index, r msg.Reply) {
-	for _, w := range waiters {
-		p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectReply, Index: index, Reply: r, Waiter: w})
+// reply tells everybody who waits an answer, once the index is durable.
+func (p *Partition) reply(list []waiting, index msg.Index, r msg.Reply) {
+	for _, w := range list {
+		p.answer(w.waiter, index, r)
+		if len(p.attached) > 0 {
+			delete(p.attached, w.request)
+		}
 	}
+}
+
+// answer tells one waiter an answer, once the index is durable.
+func (p *Partition) answer(w msg.Waiter, index msg.Index, r msg.Reply) {
+	p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectReply, Index: index, Reply: r, Waiter: w})
 }
 
 // instance returns the instance of a ref, made if it is new.
@@ -239,10 +258,11 @@ func (p *Partition) instance(ref msg.Ref) *instance {
 }
 
 // release lets go of the volatile side of an instance that is idle, and of an
-// instance that never came to be.
+// instance that never came to be. How often an instance has failed is kept with
+// it, unless it has no state that could be the reason.
 func (p *Partition) release(i *instance) {
 	if i.live != nil {
-		if !i.live.idle() {
+		if !i.live.idle() || i.live.faults > 0 && i.index > 0 {
 			return
 		}
 		i.live = nil
@@ -250,6 +270,15 @@ func (p *Partition) release(i *instance) {
 	if i.index == 0 {
 		p.drop(i)
 	}
+}
+
+// seen is what an answer depends on that has looked at an instance. That there
+// is none may be the doing of the newest record.
+func (p *Partition) seen(i *instance) msg.Index {
+	if i == nil || i.index == 0 {
+		return p.index
+	}
+	return i.index
 }
 
 func (p *Partition) drop(i *instance) {
@@ -264,56 +293,3 @@ func (p *Partition) place(ref msg.Ref, affinity string) msg.Partition {
 	}
 	return msg.PartitionOf(ref, affinity, p.config.Partitions)
 }
-
-// Recover starts a partition whose durable state is complete: it takes up what
-// was in progress. Interrupted names inputs whose handlers ran when the process
-// ended without stopping; each has one attempt more.
-func (p *Partition) Recover(now msg.Time, epoch msg.Epoch, interrupted []msg.Fingerprint, out *Output) {
-	p.begin(now, out)
-	invariant.Check(len(p.runs) == 0, "recovered twice")
-	for i := range p.outboxes {
-		p.outboxes[i].recovered()
-	}
-	if len(interrupted) > 0 {
-		r := p.record(msg.RecordEpoch)
-		r.Epoch = epoch
-		for _, f := range interrupted {
-			count, _ := p.attempts.Get(string(f[:]))
-			r.Attempts = append(r.Attempts, msg.AttemptCount{Input: f, Count: count + 1})
-		}
-		p.commit(r)
-	}
-	var busy []*instance
-	p.order.Scan(func(i *instance) bool {
-		if i.owned != nil || i.kind != nil && i.kind.IdleTTL > 0 {
-			busy = append(busy, i)
-		}
-		return true
-	})
-	for _, i := range busy {
-		p.recoverInstance(i)
-	}
-	for i := range p.outboxes {
-		p.pump(msg.Partition(i))
-	}
-	p.out = nil
-}
-
-func (p *Partition) recoverInstance(i *instance) {
-	p.armTTL(i)
-	if i.owned == nil {
-		return
-	}
-	for _, r := range i.owned.reminders {
-		p.armReminder(i, r)
-	}
-	for _, a := range i.owned.inbox {
-		if a.message.NotBefore > p.now {
-			p.armDelayed(a)
-		} else {
-			p.enqueueAccepted(a)
-		}
-	}
-}
-
-func (p *Partition) verify() {}

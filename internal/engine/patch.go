@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -53,4 +54,48 @@ func patched(root []byte, c *msg.Change) ([]byte, error) {
 	b = append(b, root[:c.Offset]...)
 	b = append(b, c.Value...)
 	return append(b, root[end:]...), nil
+}
+
+// shape is what a field is while the changes of a turn are looked through.
+type shape struct {
+	name string
+	list bool
+	used bool
+}
+
+// misused says that changes take a map for a list, a list for a map, or are not
+// changes of maps and lists at all.
+func (i *instance) misused(changes []msg.Change) *msg.Error {
+	var buffer [8]shape
+	shapes := buffer[:0]
+	for n := range changes {
+		c := &changes[n]
+		if c.Kind < msg.ChangePut || c.Kind > msg.ChangeAppend {
+			return msg.Errorf(msg.CodeFailed, msg.ClassFailed, "a turn of %s made a change of kind %d, which is not one of maps and lists", i.ref, c.Kind)
+		}
+		at := slices.IndexFunc(shapes, func(s shape) bool { return s.name == c.Field })
+		if at < 0 {
+			at = len(shapes)
+			_, f := i.field(c.Field)
+			shapes = append(shapes, shape{name: c.Field, used: f != nil, list: f != nil && f.list})
+		}
+		s, list := &shapes[at], c.Kind == msg.ChangeAppend
+		switch {
+		case c.Kind == msg.ChangeClear:
+			s.used = false
+		case s.used && s.list != list:
+			return msg.Errorf(msg.CodeFailed, msg.ClassFailed, "%s of %s is kept as a %s and used as a %s; clear it, or use another name",
+				c.Field, i.ref, shapeName(s.list), shapeName(list))
+		default:
+			s.used, s.list = true, list
+		}
+	}
+	return nil
+}
+
+func shapeName(list bool) string {
+	if list {
+		return "list"
+	}
+	return "map"
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -30,45 +32,51 @@ func (p *Partition) stepRequest(c *msg.Command) {
 
 // refuse answers without having looked at anything that might not be durable.
 func (p *Partition) refuse(w msg.Waiter, code string, class msg.Class, format string, args ...any) {
-	p.reply([]msg.Waiter{w}, 0, msg.Reply{Err: msg.Errorf(code, class, format, args...)})
+	p.answer(w, 0, msg.Reply{Err: msg.Errorf(code, class, format, args...)})
 }
 
-func identityOf(r *msg.Request) identity {
+// identityOf gives what a repeat of a request has in common with it. The name
+// of the handler is part of it, so it must not be an alias.
+func identityOf(r *msg.Request, handler string) identity {
 	if r.Identity.IdempotencyKey != "" {
-		return identity{id: idempotency(r)}
+		return identity{id: msg.FingerprintOf(r.Target.Namespace, r.Target.Kind, r.Target.Key, handler, r.Identity.IdempotencyKey)}
 	}
 	return identity{id: r.Identity.Session, number: r.Identity.SessionNumber}
-}
-
-// idempotency is the fingerprint of an idempotency key in its scope.
-func idempotency(r *msg.Request) msg.Fingerprint {
-	return msg.FingerprintOf([]byte(r.Target.Namespace), []byte(r.Target.Kind), []byte(r.Target.Key),
-		[]byte(r.Handler), []byte(r.Identity.IdempotencyKey))
 }
 
 // requestCall takes an update, a read or a delete from outside.
 func (p *Partition) requestCall(r *msg.Request, w msg.Waiter) {
 	h := p.handler(r.Target.Kind, r.Handler)
-	if h == nil && r.Operation != msg.OperationDelete {
+	switch {
+	case h == nil && r.Operation != msg.OperationDelete:
 		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "nothing serves %s of kind %s", r.Handler, r.Target.Kind)
 		return
-	}
-	if h != nil && h.Mode == msg.ModeRead && r.Operation == msg.OperationCall {
+	case r.Operation == msg.OperationDelete:
+		h = nil
+	case h.Mode == msg.ModeRead:
 		p.requestRead(r, w)
 		return
 	}
-	id, body := identityOf(r), bodyOf(r)
-	if p.repeated(r, id, body, w) || !p.admit(r, w) {
+	id, body := identityOf(r, nameOf(h)), bodyOf(r)
+	if p.repeated(r, id, body, w) || !p.admit(r, id, w) {
 		return
 	}
-	in := p.newInput(messageOf(r, msg.MessageCall))
+	in := p.newInput(messageOf(r, h, msg.MessageCall))
 	in.message.ReplyTo = msg.ReplyTo{Origin: p.config.Partition, Invocation: r.Invocation}
 	in.operation, in.external, in.identity, in.body = r.Operation, true, id, body
-	in.waiters = []msg.Waiter{w}
+	in.waiters = append(in.first[:0], waiting{w, r.Invocation})
 	if id != (identity{}) {
 		p.inflight[id] = in
 	}
 	p.enqueue(in)
+}
+
+// nameOf is the name of a handler; empty for a delete.
+func nameOf(h *handler) string {
+	if h == nil {
+		return ""
+	}
+	return h.Name
 }
 
 // bodyOf is the fingerprint that recognises another body under one key. A
@@ -80,9 +88,9 @@ func bodyOf(r *msg.Request) msg.Fingerprint {
 	return msg.FingerprintOf([]byte(r.Payload.ContentType), r.Payload.Body)
 }
 
-func messageOf(r *msg.Request, kind msg.MessageKind) *msg.Message {
+func messageOf(r *msg.Request, h *handler, kind msg.MessageKind) *msg.Message {
 	return &msg.Message{
-		Kind: kind, Target: r.Target, Handler: r.Handler, Payload: r.Payload, Headers: r.Headers,
+		Kind: kind, Target: r.Target, Handler: nameOf(h), Payload: r.Payload, Headers: r.Headers,
 		Traceparent: r.Traceparent, Deadline: r.Deadline, NotBefore: r.NotBefore,
 		Identity: r.Identity, Invocation: r.Invocation,
 	}
@@ -112,11 +120,11 @@ func (p *Partition) repeated(r *msg.Request, id identity, body msg.Fingerprint, 
 		p.refuse(w, msg.CodeUnprocessable, msg.ClassInvalidArgument,
 			"the idempotency key was used with another body; use a new key for a new request")
 	case r.Operation == msg.OperationSubmit:
-		p.reply([]msg.Waiter{w}, known.index, msg.Reply{Invocation: known.Invocation})
+		p.answer(w, known.index, msg.Reply{Invocation: known.Invocation})
 	case known.pending():
-		p.wait(known.Invocation, w)
+		p.wait(known.Invocation, r, w)
 	default:
-		p.reply([]msg.Waiter{w}, known.index, replyOf(&known.Answer))
+		p.answer(w, known.index, replyOf(&known.Answer))
 	}
 	return true
 }
@@ -131,31 +139,36 @@ func (p *Partition) attach(in *input, r *msg.Request, body msg.Fingerprint, w ms
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
 			"%d requests wait for this one already", len(in.waiters))
 	default:
-		in.waiters = append(in.waiters, w)
+		in.waiters = append(in.waiters, waiting{w, r.Invocation})
+		p.attached[r.Invocation] = attachment{input: in}
 	}
 }
 
 // wait lets a waiter wait for an obligation that is in a record.
-func (p *Partition) wait(id msg.InvocationID, w msg.Waiter) {
+func (p *Partition) wait(id msg.InvocationID, r *msg.Request, w msg.Waiter) {
 	if len(p.waiters[id]) >= p.config.Limits.WaitersMax {
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted, "%d requests wait for this invocation already", len(p.waiters[id]))
 		return
 	}
-	p.waiters[id] = append(p.waiters[id], w)
+	p.waiters[id] = append(p.waiters[id], waiting{w, r.Invocation})
+	if r.Invocation != id {
+		p.attached[r.Invocation] = attachment{id: id}
+	}
 }
 
-// stepLeave forgets a waiter that waits for an invocation.
+// stepLeave forgets a waiter of a request that is to wait no longer. The first
+// of an input stays with it.
 func (p *Partition) stepLeave(c *msg.Command) {
 	id := c.Request.Invocation
-	list := p.waiters[id]
-	for i, w := range list {
-		if w == c.Waiter {
-			list[i] = list[len(list)-1]
-			list[len(list)-1] = nil
-			list = list[:len(list)-1]
-			break
+	if a, ok := p.attached[id]; ok {
+		delete(p.attached, id)
+		if a.input != nil {
+			a.input.waiters = without(a.input.waiters, c.Waiter)
+			return
 		}
+		id = a.id
 	}
+	list := without(p.waiters[id], c.Waiter)
 	if len(list) == 0 {
 		delete(p.waiters, id)
 		return
@@ -163,12 +176,22 @@ func (p *Partition) stepLeave(c *msg.Command) {
 	p.waiters[id] = list
 }
 
+// without takes a waiter out of a list.
+func without(list []waiting, w msg.Waiter) []waiting {
+	for n := range list {
+		if list[n].waiter == w {
+			return slices.Delete(list, n, n+1)
+		}
+	}
+	return list
+}
+
 func replyOf(a *msg.Answer) msg.Reply {
 	return msg.Reply{Invocation: a.Invocation, Status: a.Status, Payload: a.Payload, Err: a.Err, Found: true}
 }
 
 // admit refuses new work for which there is no room.
-func (p *Partition) admit(r *msg.Request, w msg.Waiter) bool {
+func (p *Partition) admit(r *msg.Request, id identity, w msg.Waiter) bool {
 	limits := &p.config.Limits
 	i := p.instances[r.Target]
 	switch {
@@ -180,9 +203,12 @@ func (p *Partition) admit(r *msg.Request, w msg.Waiter) bool {
 			"%d requests wait for %s already; try again later", i.live.queue.len(), r.Target)
 	case i != nil && i.live != nil && i.live.parked != nil && r.Operation == msg.OperationCall:
 		p.refuse(w, msg.CodeUnavailable, msg.ClassUnavailable, "%s is parked: %s", r.Target, i.live.parked.Reason)
-	case !r.Identity.IsZero() && p.answers.full(p.now, limits):
+	case id != (identity{}) && p.answers.full(id, p.now, limits):
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
 			"the answers of the last %s use up their %d bytes; try again later", limits.RetentionMin, limits.AnswerBytesMax)
+	case id != (identity{}) && p.answers.pending.len >= limits.SubmissionsMax:
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"%d invocations have not ended; try again later", p.answers.pending.len)
 	default:
 		return true
 	}
@@ -192,7 +218,6 @@ func (p *Partition) admit(r *msg.Request, w msg.Waiter) bool {
 // requestSubmit makes a request durable and answers with its invocation.
 func (p *Partition) requestSubmit(r *msg.Request, w msg.Waiter) {
 	h := p.handler(r.Target.Kind, r.Handler)
-	id, body := identityOf(r), bodyOf(r)
 	switch {
 	case h == nil:
 		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "nothing serves %s of kind %s", r.Handler, r.Target.Kind)
@@ -201,20 +226,34 @@ func (p *Partition) requestSubmit(r *msg.Request, w msg.Waiter) {
 		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument,
 			"%s of kind %s is a read: nobody would see its answer; call it", r.Handler, r.Target.Kind)
 		return
-	case p.repeated(r, id, body, w) || !p.admit(r, w):
-		return
-	case p.answers.pending.len >= p.config.Limits.SubmissionsMax || p.answers.pending.bytes >= p.config.Limits.SubmissionBytes:
-		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
-			"%d submitted invocations have not ended; try again later", p.answers.pending.len)
+	}
+	id, body := identityOf(r, h.Name), bodyOf(r)
+	if p.repeated(r, id, body, w) || !p.admit(r, id, w) || !p.admitSubmission(w) {
 		return
 	}
 	record := p.record(msg.RecordAccept)
-	record.Accepted = messageOf(r, msg.MessageSend)
+	record.Accepted = messageOf(r, h, msg.MessageSend)
 	record.Answers = []msg.Answer{identified(msg.Answer{
 		Invocation: r.Invocation, Status: msg.StatusPending, Submitted: true, Body: body}, id)}
 	p.commit(record)
-	p.reply([]msg.Waiter{w}, record.Index, msg.Reply{Invocation: r.Invocation})
-	p.enqueueOrArm(p.lastAccepted(record))
+	p.answer(w, record.Index, msg.Reply{Invocation: r.Invocation})
+	p.takeUp(p.lastAccepted(record))
+}
+
+// admitSubmission refuses what would have to be kept where much is kept.
+func (p *Partition) admitSubmission(w msg.Waiter) bool {
+	limits := &p.config.Limits
+	switch {
+	case p.answers.pending.len >= limits.SubmissionsMax:
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"%d submitted invocations have not ended; try again later", p.answers.pending.len)
+	case p.inboxBytes >= limits.SubmissionBytes:
+		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
+			"%d bytes of messages wait in inboxes, the limit is %d; try again later", p.inboxBytes, limits.SubmissionBytes)
+	default:
+		return true
+	}
+	return false
 }
 
 // identified writes an identity into an answer.
@@ -247,19 +286,30 @@ func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
 		target = &instance{ref: r.Target, kind: p.kinds[r.Target.Kind]}
 	}
 	if k := target.kind; k.Strict && !target.exists {
-		p.reply([]msg.Waiter{w}, target.index, msg.Reply{Err: notCreated(r.Target)})
+		p.answer(w, p.seen(target), msg.Reply{Err: notCreated(r.Target)})
 		return
 	}
-	m := messageOf(r, msg.MessageCall)
-	m.Handler = h.Name
+	m := messageOf(r, h, msg.MessageCall)
 	input := anonymous(m)
-	if count, _ := p.attempts.Get(string(input[:])); count >= p.config.Limits.AttemptsMax {
+	if count := p.readAttempts(input); count >= p.config.Limits.AttemptsMax {
 		p.refuse(w, msg.CodeQuarantined, msg.ClassFailed, "%s of %s ended the process %d times", m.Handler, m.Target, count)
 		return
 	}
 	p.lastRun++
-	p.runs[p.lastRun] = &run{id: p.lastRun, target: target, read: true, seen: target.index, waiter: w, message: m}
+	p.runs[p.lastRun] = &run{id: p.lastRun, target: target, seen: p.seen(target), waiter: w, message: m, fingerprint: input}
 	p.dispatch(msg.ModeRead, m, target, 1, input)
+}
+
+// readAttempts is how often the process has ended while a read ran.
+func (p *Partition) readAttempts(f msg.Fingerprint) uint32 {
+	if p.attempts.Len() == 0 {
+		return 0
+	}
+	known, _ := p.attempts.Get(string(f[:]))
+	if p.isOver(known) {
+		return 0
+	}
+	return known.count
 }
 
 func notCreated(ref msg.Ref) *msg.Error {
@@ -283,16 +333,16 @@ func (p *Partition) handler(kind, name string) *handler {
 func (p *Partition) requestInspect(r *msg.Request, w msg.Waiter) {
 	i := p.instances[r.Target]
 	if i == nil || !i.exists {
-		p.reply([]msg.Waiter{w}, p.index, msg.Reply{})
+		p.answer(w, p.index, msg.Reply{})
 		return
 	}
 	s := i.snapshot()
-	p.reply([]msg.Waiter{w}, i.index, msg.Reply{Found: true, Version: i.version, State: &s})
+	p.answer(w, i.index, msg.Reply{Found: true, Version: i.version, State: &s})
 }
 
 func (p *Partition) requestExists(r *msg.Request, w msg.Waiter) {
 	i := p.instances[r.Target]
-	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: i != nil && i.exists})
+	p.answer(w, p.index, msg.Reply{Found: i != nil && i.exists})
 }
 
 func (p *Partition) requestReminders(r *msg.Request, w msg.Waiter) {
@@ -302,7 +352,7 @@ func (p *Partition) requestReminders(r *msg.Request, w msg.Waiter) {
 			list = append(list, entry.Reminder)
 		}
 	}
-	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true, Reminders: list})
+	p.answer(w, p.index, msg.Reply{Found: true, Reminders: list})
 }
 
 // requestList answers the keys of a kind that come after a key.
@@ -318,7 +368,7 @@ func (p *Partition) requestList(r *msg.Request, w msg.Waiter) {
 		}
 		return true
 	})
-	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true, Keys: keys})
+	p.answer(w, p.index, msg.Reply{Found: true, Keys: keys})
 }
 
 // requestResult answers how an invocation stands, or waits for its end.
@@ -326,12 +376,12 @@ func (p *Partition) requestResult(r *msg.Request, w msg.Waiter) {
 	known := p.answers.byInvocation[r.Invocation]
 	switch {
 	case known == nil:
-		p.reply([]msg.Waiter{w}, p.index, msg.Reply{Err: msg.Errorf(msg.CodeNotFound, msg.ClassNotFound,
+		p.answer(w, p.index, msg.Reply{Err: msg.Errorf(msg.CodeNotFound, msg.ClassNotFound,
 			"invocation %s is not known: it was never submitted, or its result has been forgotten", r.Invocation)})
 	case known.pending() && r.Wait:
-		p.wait(r.Invocation, w)
+		p.wait(r.Invocation, r, w)
 	default:
-		p.reply([]msg.Waiter{w}, known.index, replyOf(&known.Answer))
+		p.answer(w, known.index, replyOf(&known.Answer))
 	}
 }
 
@@ -343,7 +393,7 @@ func (p *Partition) requestParked(_ *msg.Request, w msg.Waiter) {
 		list = append(list, entry)
 		return true
 	})
-	p.reply([]msg.Waiter{w}, 0, msg.Reply{Found: true, Parked: list})
+	p.answer(w, 0, msg.Reply{Found: true, Parked: list})
 }
 
 // requestResume lets a parked instance try again.
@@ -351,23 +401,26 @@ func (p *Partition) requestResume(r *msg.Request, w msg.Waiter) {
 	if i := p.parkedInstance(r.Target, w); i != nil {
 		p.unpark(i)
 		p.start(i)
-		p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true})
+		p.answer(w, p.index, msg.Reply{Found: true})
 	}
 }
 
-// requestSkip gives up the input that a parked instance waits with.
+// requestSkip gives up the input that an instance is parked on. If that was a
+// request from outside, it was answered, and the others are tried.
 func (p *Partition) requestSkip(r *msg.Request, w msg.Waiter) {
 	i := p.parkedInstance(r.Target, w)
 	if i == nil {
 		return
 	}
-	reason := "skipped by an operator: " + i.live.parked.Reason
+	reason, culprit := "skipped by an operator: "+i.live.parked.Reason, i.live.culprit
 	p.unpark(i)
-	if i.live.queue.len() > 0 {
-		p.giveUp(p.dequeue(i), msg.CodeFailed, reason)
+	if culprit != nil {
+		first := p.dequeue(i)
+		invariant.Check(first == culprit, "%s is parked on an input that is not its first", i.ref)
+		p.giveUp(first, msg.CodeFailed, reason)
 	}
 	p.start(i)
-	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true})
+	p.answer(w, p.index, msg.Reply{Found: true})
 }
 
 func (p *Partition) parkedInstance(ref msg.Ref, w msg.Waiter) *instance {
@@ -385,7 +438,7 @@ func (p *Partition) requestDeadLetters(_ *msg.Request, w msg.Waiter) {
 		list = append(list, *d)
 		return true
 	})
-	p.reply([]msg.Waiter{w}, p.index, msg.Reply{Found: true, DeadLetters: list})
+	p.answer(w, p.index, msg.Reply{Found: true, DeadLetters: list})
 }
 
 // requestRedeliver puts a dead letter back into the inbox of its target.
@@ -396,6 +449,7 @@ func (p *Partition) requestRedeliver(r *msg.Request, w msg.Waiter) {
 	}
 	m := d.Message
 	m.NotBefore, m.Deadline, m.ID, m.Reminder = 0, 0, msg.MessageID{}, ""
+	m.ReplyTo = msg.ReplyTo{} // who waited has been answered
 	if m.Kind == msg.MessageTimer {
 		m.Kind = msg.MessageSend
 	}
@@ -403,8 +457,8 @@ func (p *Partition) requestRedeliver(r *msg.Request, w msg.Waiter) {
 	record.Accepted = &m
 	record.Discarded = []msg.InvocationID{d.ID}
 	p.commit(record)
-	p.reply([]msg.Waiter{w}, record.Index, msg.Reply{Found: true, Invocation: d.ID})
-	p.enqueueOrArm(p.lastAccepted(record))
+	p.answer(w, record.Index, msg.Reply{Found: true, Invocation: d.ID})
+	p.takeUp(p.lastAccepted(record))
 }
 
 func (p *Partition) requestDiscard(r *msg.Request, w msg.Waiter) {
@@ -415,7 +469,7 @@ func (p *Partition) requestDiscard(r *msg.Request, w msg.Waiter) {
 	record := p.record(msg.RecordStep)
 	record.Discarded = []msg.InvocationID{d.ID}
 	p.commit(record)
-	p.reply([]msg.Waiter{w}, record.Index, msg.Reply{Found: true, Invocation: d.ID})
+	p.answer(w, record.Index, msg.Reply{Found: true, Invocation: d.ID})
 }
 
 func (p *Partition) deadLetter(id msg.InvocationID, w msg.Waiter) *msg.DeadLetter {

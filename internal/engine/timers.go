@@ -71,28 +71,37 @@ const tickBatch = 64
 // stepTick fires what is due, accepts what has waited long, and writes down
 // acknowledgements that found no record to ride on.
 func (p *Partition) stepTick(*msg.Command) {
-	for range tickBatch {
+	for count := 0; count < tickBatch && p.backlog < backlogMax && p.wakeNext(); count++ {
+	}
+	for count := 0; count < tickBatch && p.backlog < backlogMax; count++ {
 		t := p.timers.pop(p.now)
 		if t == nil {
 			break
 		}
 		t.fire(p)
 	}
-	p.acceptAged()
+	p.acceptWaiting()
 	if len(p.acks) > 0 && p.now >= p.ackDue {
 		p.commit(p.record(msg.RecordAck))
 	}
 }
 
+// atOnce is a time that has always passed.
+const atOnce msg.Time = 1
+
 // NextDue is when the partition wants a CommandTick; 0 for never.
-func (p *Partition) NextDue() msg.Time {
-	due := p.timers.next()
+func (p *Partition) NextDue() (due msg.Time) {
+	switch full := p.backlog >= backlogMax; {
+	case len(p.blocked) > 0 || p.asleep.len() > 0 && !full:
+		return atOnce
+	case !full: // otherwise the end of a run is waited for
+		due = p.timers.next()
+	}
 	if len(p.acks) > 0 {
 		due = earlier(due, p.ackDue)
 	}
-	p.dropSettled()
-	if p.aging.len() > 0 {
-		due = earlier(due, p.agedAt(*p.aging.at(0)))
+	if p.aging.first != nil {
+		due = earlier(due, p.agedAt(p.aging.first))
 	}
 	return due
 }
@@ -118,7 +127,7 @@ func (p *Partition) fireReminder(i *instance, r *reminder) {
 		return
 	}
 	r.queued = true
-	id := msg.FingerprintOf([]byte("reminder"), []byte(i.ref.Kind), []byte(i.ref.Key), []byte(r.Name), timeBytes(r.Due))
+	id := msg.FingerprintOf([]byte("reminder"), []byte(i.ref.Namespace), []byte(i.ref.Kind), []byte(i.ref.Key), []byte(r.Name), timeBytes(r.Due))
 	invocation := msg.InvocationID(id)
 	binary.BigEndian.PutUint16(invocation[:], uint16(p.config.Partition))
 	p.enqueue(p.newInput(&msg.Message{
@@ -129,7 +138,7 @@ func (p *Partition) fireReminder(i *instance, r *reminder) {
 
 // armDelayed sets the timer of an accepted message that is not due yet.
 func (p *Partition) armDelayed(a *accepted) {
-	p.timers.arm(a.message.NotBefore, func(p *Partition) { p.enqueueAccepted(a) })
+	p.timers.arm(a.message.NotBefore, func(p *Partition) { p.enqueue(p.acceptedInput(a)) })
 }
 
 // armTTL makes sure that an entity with a TTL is looked at when it may be over.
@@ -150,11 +159,11 @@ func (p *Partition) armTTLAt(i *instance, due msg.Time) {
 // expire deletes an entity whose TTL is over; one that was touched meanwhile,
 // or has work to do, is looked at again later.
 func (p *Partition) expire(i *instance) {
-	switch {
-	case !i.exists || i.kind == nil:
-	case i.touched+msg.Time(i.kind.IdleTTL) > p.now:
-		p.armTTL(i)
-	case i.live != nil && (i.live.running != nil || i.live.queue.len() > 0):
+	switch last := max(i.touched, i.owned.used); {
+	case !i.exists:
+	case last+msg.Time(i.kind.IdleTTL) > p.now:
+		p.armTTLAt(i, last+msg.Time(i.kind.IdleTTL))
+	case i.owned.asleep || i.live != nil && (i.live.running != nil || i.live.queue.len() > 0):
 		p.armTTLAt(i, p.now+msg.Time(i.kind.IdleTTL))
 	default:
 		r := p.record(msg.RecordStep)
@@ -162,6 +171,14 @@ func (p *Partition) expire(i *instance) {
 		r.Changes = []msg.Change{{Kind: msg.ChangeDelete}}
 		p.commit(r)
 		p.release(i)
+	}
+}
+
+// use notes a turn that may have written nothing. It counts for the TTL until
+// the process ends.
+func (i *instance) use(now msg.Time) {
+	if i.owned != nil {
+		i.owned.used = now
 	}
 }
 

@@ -1,46 +1,59 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
-	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// newInput makes an input of a message, at the instance it is for.
+// newInput makes an input of a message, at the instance it is for. The message
+// may be in the outbox of another partition and is not changed.
 func (p *Partition) newInput(m *msg.Message) *input {
 	in := &input{message: m, target: p.instance(m.Target), handler: p.handler(m.Target.Kind, m.Handler), arrived: p.now}
-	if in.handler != nil {
-		m.Handler = in.handler.Name // an alias stands for the handler
+	if in.handler != nil && m.Handler != in.handler.Name {
+		renamed := *m
+		renamed.Handler = in.handler.Name // an alias stands for the handler
+		in.message = &renamed
 	}
 	return in
 }
 
-// enqueueOrArm takes up a message that has just been accepted.
-func (p *Partition) enqueueOrArm(a *accepted) {
-	if a.message.NotBefore > p.now {
+// takeUp takes up a message that has just been accepted.
+func (p *Partition) takeUp(a *accepted) {
+	switch i := p.instances[a.message.Target]; {
+	case a.message.NotBefore > p.now:
 		p.armDelayed(a)
-		return
+	case a.message.NotBefore == 0 && i.owned.asleep:
+		p.wake(i) // it is the last in the inbox
+		p.start(i)
+	default:
+		p.enqueue(p.acceptedInput(a))
 	}
-	p.enqueueAccepted(a)
 }
 
-func (p *Partition) enqueueAccepted(a *accepted) {
+func (p *Partition) acceptedInput(a *accepted) *input {
 	in := p.newInput(a.message)
 	in.inbox = a.id
-	p.enqueue(in)
+	return in
 }
 
-// enqueue puts an input behind the others of its instance.
+// enqueue puts an input behind the others of its instance, also behind those in
+// its inbox.
 func (p *Partition) enqueue(in *input) {
+	p.wake(in.target)
+	p.push(in)
+	p.start(in.target)
+}
+
+func (p *Partition) push(in *input) {
 	p.recall(in)
-	i := in.target
-	if i.live == nil {
-		i.live = &live{}
+	if in.target.live == nil {
+		in.target.live = &live{}
 	}
-	i.live.queue.push(in)
+	in.target.live.queue.push(in)
 	p.queued++
-	p.start(i)
 }
 
 // recall finds out how often the input began to run before the process ended.
@@ -49,47 +62,64 @@ func (p *Partition) recall(in *input) {
 		return
 	}
 	f := p.fingerprint(in)
-	if count, ok := p.attempts.Get(string(f[:])); ok {
-		in.attempts, in.recorded = count, true
+	if known, ok := p.attempts.Get(string(f[:])); ok {
+		in.attempts, in.recorded = known.count, true
+		if p.isOver(known) {
+			in.attempts = min(in.attempts, p.config.Limits.AttemptsMax-1)
+		}
 	}
 }
 
 // fingerprint recognises an input after a crash: by its number, its place in
 // the inbox or its identity, and for a request without one by what it asks.
-func (p *Partition) fingerprint(in *input) (f msg.Fingerprint) {
+func (p *Partition) fingerprint(in *input) msg.Fingerprint {
 	m := in.message
 	switch {
 	case m.ID.Number > 0:
-		f[0] = 1
-		binary.BigEndian.PutUint16(f[1:], uint16(m.ID.Source))
-		binary.BigEndian.PutUint16(f[3:], uint16(m.ID.Destination))
-		binary.BigEndian.PutUint64(f[8:], uint64(m.ID.Number))
+		return fingerprintOfMessage(m.ID)
 	case in.inbox > 0:
-		f[0] = 2
-		binary.BigEndian.PutUint16(f[1:], uint16(p.config.Partition))
-		binary.BigEndian.PutUint64(f[8:], uint64(in.inbox))
-	case in.identity != (identity{}):
-		f = in.identity.id
+		return fingerprintOfInbox(p.config.Partition, in.inbox)
+	case in.identity.number > 0:
+		f := msg.Fingerprint(in.identity.id)
 		binary.BigEndian.PutUint64(f[8:], binary.BigEndian.Uint64(f[8:])^in.identity.number)
+		return f
+	case in.identity != (identity{}):
+		return in.identity.id
 	case m.Kind == msg.MessageTimer:
-		f = msg.Fingerprint(m.Invocation)
-	default:
-		f = anonymous(m)
+		return msg.Fingerprint(m.Invocation)
 	}
-	return f
+	return anonymous(m)
 }
 
 func anonymous(m *msg.Message) msg.Fingerprint {
-	return msg.FingerprintOf([]byte(m.Target.Kind), []byte(m.Target.Key), []byte(m.Handler), m.Payload.Body)
+	return msg.FingerprintOf([]byte(m.Target.Namespace), []byte(m.Target.Kind), []byte(m.Target.Key), []byte(m.Handler), m.Payload.Body)
 }
+
+// startBatch bounds how many inputs one step settles without running them, and
+// so how much it writes.
+const startBatch = 256
 
 // start runs the next input of an instance, if it may. Inputs that need no
 // handler to be settled are settled on the way.
 func (p *Partition) start(i *instance) {
-	for l := i.live; l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt; {
+	count := 0
+	for l := i.live; l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt; count++ {
+		if count == startBatch {
+			p.startLater(i, p.now)
+			return
+		}
 		p.begun(p.dequeue(i))
 	}
 	p.release(i)
+}
+
+// startLater lets a tick go on.
+func (p *Partition) startLater(i *instance, at msg.Time) {
+	p.timers.arm(at, func(p *Partition) {
+		if i.live != nil {
+			p.start(i)
+		}
+	})
 }
 
 func (p *Partition) dequeue(i *instance) *input {
@@ -136,13 +166,17 @@ func (p *Partition) run(in *input) {
 	if in.attempts > 0 && !in.external {
 		r := p.record(msg.RecordAttempt)
 		r.Instance = in.target.ref
-		r.Attempts = []msg.AttemptCount{{Input: p.fingerprint(in), Count: in.attempts}}
+		p.setAttempts(r, p.fingerprint(in), in.attempts)
 		p.commit(r)
 		in.recorded = true
 	}
 	in.attempts++
 	p.lastRun++
 	entry := &run{id: p.lastRun, target: in.target, input: in}
+	if in.inbox > 0 || in.message.Kind == msg.MessageTimer {
+		entry.backlog = true
+		p.backlog++
+	}
 	p.runs[entry.id] = entry
 	in.target.live.running = entry
 	p.stats.Turns++
@@ -157,9 +191,12 @@ func (p *Partition) stepOutcome(c *msg.Command) {
 		return
 	}
 	delete(p.runs, entry.id)
-	if entry.read {
+	if entry.input == nil {
 		p.finishRead(entry, c.Outcome)
 		return
+	}
+	if entry.backlog {
+		p.backlog--
 	}
 	entry.target.live.running = nil
 	p.conclude(entry.input, c.Outcome)
@@ -195,11 +232,28 @@ func (p *Partition) callerWaits(in *input) bool {
 
 func (p *Partition) finishRead(entry *run, o *msg.Outcome) {
 	p.stats.Reads++
+	entry.target.use(p.now)
 	reply := msg.Reply{Invocation: entry.message.Invocation, Payload: o.Output, Err: o.Err, Found: true}
-	if o.Fault != "" {
+	switch {
+	case o.Fault != "":
+		p.stats.Faults++
 		reply.Err = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", entry.target.ref, o.Fault)
+	case o.Panicked:
+		p.stats.Panics++
 	}
-	p.reply([]msg.Waiter{entry.waiter}, entry.seen, reply)
+	if p.attempts.Len() > 0 && o.Fault == "" {
+		p.forgetAttempts(entry.fingerprint)
+	}
+	p.answer(entry.waiter, entry.seen, reply)
+}
+
+// forgetAttempts takes back what was counted against a read: it has returned.
+func (p *Partition) forgetAttempts(f msg.Fingerprint) {
+	if _, ok := p.attempts.Get(string(f[:])); ok {
+		r := p.record(msg.RecordAttempt)
+		r.Attempts = []msg.AttemptCount{{Input: f}}
+		p.commit(r)
+	}
 }
 
 // complete consumes an input together with everything it caused.
@@ -207,7 +261,7 @@ func (p *Partition) complete(in *input, o *msg.Outcome) {
 	i := in.target
 	r := p.record(msg.RecordStep)
 	r.Instance = i.ref
-	if err := p.tooLarge(i, o); err != nil {
+	if err := p.refusal(i, o); err != nil {
 		o = &msg.Outcome{Err: err}
 	}
 	p.consume(r, in, o)
@@ -220,8 +274,11 @@ func (p *Partition) complete(in *input, o *msg.Outcome) {
 	p.finish(r, in, o)
 }
 
-// tooLarge refuses a turn that would write more than is allowed.
-func (p *Partition) tooLarge(i *instance, o *msg.Outcome) *msg.Error {
+// refusal says why a turn cannot be written down; nil if it can.
+func (p *Partition) refusal(i *instance, o *msg.Outcome) *msg.Error {
+	if o.Err != nil && !o.Keep {
+		return p.tooMuch(i, errorBytes(o.Err))
+	}
 	limit := p.config.Limits.StateBytesMax
 	if i.kind != nil && i.kind.StateBytesMax > 0 {
 		limit = i.kind.StateBytesMax
@@ -230,36 +287,68 @@ func (p *Partition) tooLarge(i *instance, o *msg.Outcome) *msg.Error {
 		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
 			"the state of %s would be %d bytes, the limit is %d; keep what grows in a Map or List", i.ref, len(o.Root.Body), limit)
 	}
-	total := len(o.Output.Body)
+	if err := i.misused(o.Changes); err != nil {
+		return err
+	}
+	return p.tooMuch(i, outcomeBytes(o))
+}
+
+func (p *Partition) tooMuch(i *instance, bytes int) *msg.Error {
+	if limit := p.config.Limits.RecordBytesMax; bytes > limit {
+		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+			"the turn of %s would write %d bytes, the limit is %d; change or send less in one turn", i.ref, bytes, limit)
+	}
+	return nil
+}
+
+// outcomeBytes is about how much a turn writes.
+func outcomeBytes(o *msg.Outcome) int {
+	total := len(o.Output.Body) + errorBytes(o.Err)
 	if o.Root != nil {
 		total += len(o.Root.Body)
 	}
-	for i := range o.Changes {
-		total += len(o.Changes[i].Field) + len(o.Changes[i].Key) + len(o.Changes[i].Value)
+	for n := range o.Changes {
+		c := &o.Changes[n]
+		total += changeBytes + len(c.Field) + len(c.Key) + len(c.Value)
 	}
-	for i := range o.Sends {
-		total += len(o.Sends[i].Payload.Body) + len(o.Sends[i].Target.Key)
-	}
-	for i := range o.Remind {
-		total += len(o.Remind[i].Payload.Body)
+	for n := range o.Sends {
+		total += outgoingBytes(&o.Sends[n])
 	}
 	if o.Tail != nil {
-		total += len(o.Tail.Payload.Body)
+		total += outgoingBytes(o.Tail)
 	}
-	if total > p.config.Limits.RecordBytesMax {
-		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
-			"the turn of %s would write %d bytes, the limit is %d; change or send less in one turn", i.ref, total, p.config.Limits.RecordBytesMax)
+	for n := range o.Remind {
+		total += changeBytes + len(o.Remind[n].Name) + len(o.Remind[n].Payload.Body)
 	}
-	return nil
+	for _, name := range o.Forget {
+		total += changeBytes + len(name)
+	}
+	return total
+}
+
+// changeBytes and sendBytes are what a change and a message need in a record
+// beside their values.
+const (
+	changeBytes = 16
+	sendBytes   = 128
+)
+
+func outgoingBytes(o *msg.Outgoing) int {
+	total := sendBytes + len(o.Target.Kind) + len(o.Target.Key) + len(o.Handler) + len(o.Payload.Body)
+	for _, h := range o.Headers {
+		total += len(h.Name) + len(h.Value)
+	}
+	return total
 }
 
 // consume marks an input as done in a record.
 func (p *Partition) consume(r *msg.Record, in *input, o *msg.Outcome) {
 	in.settled = true
+	p.aging.remove(in)
 	m := in.message
 	switch {
 	case in.external:
-		delete(p.inflight, in.identity)
+		p.land(in)
 	case in.inbox > 0:
 		r.Finished = []msg.Index{in.inbox}
 	case m.ID.Number > 0:
@@ -307,7 +396,7 @@ func names(o *msg.Outcome, name string) bool {
 func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
 	i := in.target
 	switch {
-	case o.Delete && i.exists:
+	case o.Delete && (i.exists || i.owned != nil && len(i.owned.reminders) > 0):
 		r.Changes = []msg.Change{{Kind: msg.ChangeDelete}}
 	case o.Delete:
 	default:
@@ -345,23 +434,25 @@ func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
 	switch {
 	case tail:
 		p.handOver(r, in, o.Tail, known)
-	case in.external && in.identity != (identity{}):
-		answer.Body = in.body
-		r.Answers = []msg.Answer{identified(answer, in.identity)}
 	case in.external:
+		answer.Body = in.body
+		p.remember(r, answer, in.identity)
 	case !in.message.ReplyTo.Invocation.IsZero():
 		p.sendReply(r, in, &answer)
 	case known != nil && known.pending():
 		r.Answers = []msg.Answer{ended(known, answer)}
 	}
-	index := in.target.index
 	if !empty(r) {
 		p.commit(r)
+	}
+	in.target.use(p.now)
+	index := p.seen(in.target)
+	if r.Index > 0 {
 		index = r.Index
 	}
 	switch {
 	case tail && in.external:
-		p.waiters[id] = append(p.waiters[id], in.waiters...)
+		p.passOn(in)
 	case tail:
 	case in.external:
 		p.reply(in.waiters, index, replyOf(&answer))
@@ -370,11 +461,32 @@ func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
 	}
 }
 
+// remember writes into a record what was said to a request that may be made
+// again. Nobody asks again for a number that its session has left behind.
+func (p *Partition) remember(r *msg.Record, a msg.Answer, id identity) {
+	if id != (identity{}) && !p.answers.superseded(id) {
+		r.Answers = []msg.Answer{identified(a, id)}
+	}
+}
+
+// passOn lets those who wait for an input wait for the obligation that it has
+// handed over.
+func (p *Partition) passOn(in *input) {
+	id := in.message.Invocation
+	for _, w := range in.waiters {
+		p.waiters[id] = append(p.waiters[id], w)
+		if w.request != id {
+			p.attached[w.request] = attachment{id: id}
+		}
+	}
+}
+
 // empty says that a record would change nothing: an outcome of a request
 // without identity that left everything as it was.
 func empty(r *msg.Record) bool {
 	return len(r.Consumed) == 0 && len(r.Finished) == 0 && len(r.Changes) == 0 && len(r.Outbox) == 0 &&
-		len(r.Remind) == 0 && len(r.Forget) == 0 && len(r.Answers) == 0 && len(r.Attempts) == 0
+		len(r.Remind) == 0 && len(r.Forget) == 0 && len(r.Answers) == 0 && len(r.Attempts) == 0 &&
+		len(r.DeadLetters) == 0 && len(r.Discarded) == 0
 }
 
 // handOver passes the obligation to answer to a tail call.
@@ -383,9 +495,8 @@ func (p *Partition) handOver(r *msg.Record, in *input, tail *msg.Outgoing, known
 	switch {
 	case known != nil && known.pending():
 		to = msg.ReplyTo{Origin: p.config.Partition, Invocation: known.Invocation}
-	case in.external && in.identity != (identity{}):
-		r.Answers = []msg.Answer{identified(msg.Answer{
-			Invocation: in.message.Invocation, Status: msg.StatusPending, Body: in.body}, in.identity)}
+	case in.external:
+		p.remember(r, msg.Answer{Invocation: in.message.Invocation, Status: msg.StatusPending, Body: in.body}, in.identity)
 	}
 	if tail.Deadline == 0 {
 		tail.Deadline = in.message.Deadline
@@ -411,21 +522,29 @@ func (p *Partition) fault(in *input, reason string) {
 	l := in.target.live
 	l.faults++
 	p.stats.Faults++
+	var culprit *input
 	if in.external {
 		in.settled = true
-		delete(p.inflight, in.identity)
+		p.land(in)
 		err := msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", in.target.ref, reason)
 		p.reply(in.waiters, 0, msg.Reply{Invocation: in.message.Invocation, Err: err})
 	} else {
+		culprit = in
 		p.putBack(in)
 	}
-	if l.faults >= p.config.Limits.AttemptsMax {
-		p.park(in.target, reason)
-		return
-	}
-	if !in.external {
+	switch {
+	case l.faults >= p.config.Limits.AttemptsMax:
+		p.park(in.target, culprit, reason)
+	case culprit != nil:
 		in.attempts = 0 // the handler is not to blame
 		p.retry(in.target, l.faults)
+	}
+}
+
+// land ends that repeats of a request find it in flight.
+func (p *Partition) land(in *input) {
+	if in.identity != (identity{}) {
+		delete(p.inflight, in.identity)
 	}
 }
 
@@ -447,28 +566,23 @@ func (p *Partition) retry(i *instance, attempts uint32) {
 		delay = min(delay, limits.RetryDelay<<shift)
 	}
 	i.live.retryAt = p.now + msg.Time(delay)
-	p.timers.arm(i.live.retryAt, func(p *Partition) {
-		if i.live != nil {
-			p.start(i)
-		}
-	})
+	p.startLater(i, i.live.retryAt)
 }
 
 // park stops an instance until an operator or another version of the code
 // takes it up. Its queue is kept.
-func (p *Partition) park(i *instance, reason string) {
+func (p *Partition) park(i *instance, culprit *input, reason string) {
 	i.live.parked = &msg.Parked{Target: i.ref, Reason: reason, Since: p.now}
-	p.parked.Set(i.ref.Kind+"\x00"+i.ref.Key, i)
-	for n := range i.live.queue.len() {
-		in := *i.live.queue.at(n)
-		invariant.Check(!in.settled, "a settled input waits at %s", i.ref)
-	}
+	i.live.culprit = culprit
+	p.parked.Set(parkedKey(i.ref), i)
 }
 
 func (p *Partition) unpark(i *instance) {
-	p.parked.Delete(i.ref.Kind + "\x00" + i.ref.Key)
-	i.live.parked, i.live.faults, i.live.retryAt = nil, 0, 0
+	p.parked.Delete(parkedKey(i.ref))
+	i.live.parked, i.live.culprit, i.live.faults, i.live.retryAt = nil, nil, 0, 0
 }
+
+func parkedKey(r msg.Ref) string { return r.Namespace + "\x00" + r.Kind + "\x00" + r.Key }
 
 // giveUp consumes an input without running it again. A message becomes a dead
 // letter; whoever waits hears of it.
@@ -489,17 +603,28 @@ func (p *Partition) giveUp(in *input, code, reason string) {
 	p.finish(r, in, o)
 }
 
-// boundDeadLetters makes room for a dead letter.
+// boundDeadLetters makes room for the dead letter of a record: the oldest go.
 func (p *Partition) boundDeadLetters(r *msg.Record) {
-	if p.deadLetters.Len() < p.config.Limits.DeadLettersMax {
+	limits := &p.config.Limits
+	count, bytes := p.deadLetters.Len()+1, p.deadLetterBytes+deadLetterBytes(&r.DeadLetters[0])
+	if count <= limits.DeadLettersMax && bytes <= limits.DeadLetterBytesMax {
 		return
 	}
-	var oldest *msg.DeadLetter
+	var list []*msg.DeadLetter
 	p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
-		if oldest == nil || d.Time < oldest.Time {
-			oldest = d
-		}
+		list = append(list, d)
 		return true
 	})
-	r.Discarded = append(r.Discarded, oldest.ID)
+	slices.SortStableFunc(list, func(a, b *msg.DeadLetter) int { return cmp.Compare(a.Time, b.Time) })
+	for _, d := range list {
+		if count <= limits.DeadLettersMax && bytes <= limits.DeadLetterBytesMax {
+			return
+		}
+		if d.ID != r.DeadLetters[0].ID {
+			r.Discarded = append(r.Discarded, d.ID)
+		}
+		count, bytes = count-1, bytes-deadLetterBytes(d)
+	}
 }
+
+func deadLetterBytes(d *msg.DeadLetter) int { return messageBytes(&d.Message) + len(d.Reason) }

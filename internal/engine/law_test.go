@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "run only the world of this seed")
+
+func balanceOf(w *world, i *instance) int {
+	var root ledger
+	if err := json.Unmarshal(i.root.Body, &root); err != nil {
+		w.violate("root of %s is %q: %v", i.ref, i.root.Body, err)
+	}
+	return root.Balance
+}
+
+func worldOf(seed uint64) worldOptions {
+	return worldOptions{
+		seed: seed, partitions: 1 + int(seed%4), steps: 3000, keys: 2 + int(seed%7), fan: 1 + int(seed%4), clients: 6, crashes: 10,
+		limits: Limits{AttemptsMax: 1000, AcceptAfter: 30 * time.Millisecond, RetryDelay: time.Millisecond,
+			RetryDelayMax: 20 * time.Millisecond, AckAfter: 5 * time.Millisecond},
+	}
+}
+
+// TestWorld runs simulated worlds. A failure prints the seed that repeats it.
+func TestWorld(t *testing.T) {
+	first, count := uint64(1), uint64(150)
+	if testing.Short() {
+		count = 40
+	}
+	if *seedFlag != 0 {
+		first, count = *seedFlag, 1
+	}
+	var sum worldStats
+	for seed := first; seed < first+count; seed++ {
+		w := newWorld(worldOf(seed))
+		if violation := w.run(); violation != "" {
+			t.Fatalf("%s\nrepeat with: go test ./internal/engine -run 'TestWorld$' -seed=%d", violation, seed)
+		}
+		sum.add(&w.stats)
+	}
+	t.Logf("%d worlds: %+v", count, sum)
+}
+
+func (s *worldStats) add(o *worldStats) {
+	s.crashes += o.crashes
+	s.replays += o.replays
+	s.checkpoints += o.checkpoints
+	s.answered += o.answered
+	s.repeated += o.repeated
+	s.refused += o.refused
+	s.late += o.late
+	s.duplicates += o.duplicates
+	s.accepts += o.accepts
+	s.attempts += o.attempts
+	s.acks += o.acks
+}
+
+var _ = fmt.Sprint
