@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/holdfast-io/holdfast/host"
@@ -34,9 +33,9 @@ type log struct {
 	epoch      msg.Epoch // newest
 	poison     error     // after a failed write, or closed
 	trimBefore msg.FrameNumber
-	trimming   bool
-
-	running sync.WaitGroup // background work; begun while mu is held
+	tidying    bool           // in the background
+	idle       bool           // nothing was appended since Seal was called
+	running    sync.WaitGroup // background work; begun while mu is held
 }
 
 var _ host.Log = (*log)(nil)
@@ -141,7 +140,7 @@ func (l *log) Append(f *host.Frame) error {
 	l.offset = at + bytes
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lastNumber = f.Number
+	l.lastNumber, l.idle = f.Number, false
 	last := &l.segments[len(l.segments)-1]
 	last.end, last.last = l.offset, f.Number
 	return nil
@@ -258,36 +257,35 @@ func (l *log) begin(header segmentHeader, f *host.Frame, s spare) error {
 
 // endSegment writes behind the last frame of a segment that it has a successor,
 // so that it is noticed if that file goes missing. All that matters is durable:
-// whether this is written, now or ever, does not matter. A segment that was
-// found when the host was opened gives back the room that it did not use.
+// whether this is written, now or ever, does not matter.
 func (l *log) endSegment(old, next *segment) {
-	file, found := l.file, l.file == nil
-	if found {
+	file := l.file
+	if file == nil { // it was found when the host was opened
 		var err error
 		if file, err = l.config.FS.OpenFile(old.name, os.O_RDWR); err != nil {
 			return
 		}
 	}
 	mark := item{kind: itemNext, epoch: next.epoch, number: next.first - 1, hash: next.previous}
-	_, err := file.WriteAt(mark.append(nil, saltSum(old.salt)), old.end)
+	_, _ = file.WriteAt(mark.append(nil, saltSum(old.salt)), old.end)
 	_ = file.Close()
-	if found && err == nil {
-		l.later(func() { shrink(l.config.FS, old.name, old.end+itemHeaderBytes) })
-	}
 }
 
-// later runs work in the background. Nothing else may have the lock or be
-// closing the log.
-func (l *log) later(work func()) {
-	l.running.Add(1)
-	l.config.Background(func() {
-		defer l.running.Done()
-		work()
-	})
-}
-
-// Seal writes a seal behind the last frame.
+// Seal writes a seal behind the last frame. The log is idle: room that is not
+// used goes back.
 func (l *log) Seal() error {
+	if err := l.seal(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.idle = true
+	l.mu.Unlock()
+	l.tidy()
+	return nil
+}
+
+// seal writes a seal unless the last item is one.
+func (l *log) seal() error {
 	l.mu.Lock()
 	poison, epoch := l.poison, l.epoch
 	l.mu.Unlock()
@@ -359,84 +357,9 @@ func (l *log) Room() error {
 	return l.spares.room(l.config.spareBytes(current))
 }
 
-// Trim removes segments that hold only frames below the number, in the
-// background. The last frame always stays.
-func (l *log) Trim(before msg.FrameNumber) error {
-	l.mu.Lock()
-	l.trimBefore = max(l.trimBefore, before)
-	if l.trimming || l.poison != nil || l.removable() == nil {
-		l.mu.Unlock()
-		return nil
-	}
-	l.trimming = true
-	l.running.Add(1)
-	l.mu.Unlock()
-	l.config.Background(func() {
-		defer l.running.Done()
-		l.trim()
-	})
-	return nil
-}
-
-// trim removes from the oldest on, and stops at what cannot be removed: a gap
-// would look like damage.
-func (l *log) trim() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for s := l.removable(); s != nil && l.poison == nil; s = l.removable() {
-		oldest := *s
-		l.mu.Unlock()
-		err := l.discard(&oldest)
-		l.mu.Lock()
-		if err != nil {
-			break // the next Trim tries again
-		}
-		l.segments = l.segments[1:]
-	}
-	l.trimming = false
-}
-
-// removable gives the oldest segment if nobody needs it. The lock is held.
-func (l *log) removable() *segment {
-	if len(l.segments) < 2 {
-		return nil
-	}
-	if next := l.segments[1].first; next > l.trimBefore || next > l.lastNumber {
-		return nil
-	}
-	return &l.segments[0]
-}
-
-// discard removes the file, or keeps it as a spare. The directory is synced
-// either way: a file must have lost its old name for good before it is written
-// again, and names must go in order.
-func (l *log) discard(s *segment) error {
-	files := l.config.FS
-	bytes, err := files.Size(s.name)
-	if err != nil {
-		return err
-	}
-	name, keep := l.spares.offer(bytes)
-	if !keep {
-		name = s.name + removedSuffix
-	}
-	if err := files.Rename(s.name, name); err != nil {
-		return err
-	}
-	if err := files.SyncDir(filepath.Dir(s.name)); err != nil {
-		return err
-	}
-	if keep {
-		l.spares.add(spare{name, bytes})
-	} else {
-		removeGently(files, name)
-	}
-	return nil
-}
-
 // close seals the log, waits for what runs in the background, and ends it.
 func (l *log) close() error {
-	err := l.Seal()
+	err := l.seal()
 	l.mu.Lock()
 	poisoned := l.poison != nil
 	if !poisoned {

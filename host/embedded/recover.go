@@ -196,7 +196,7 @@ func beginSegment(config *Config, s spare, buffer *[]byte, header segmentHeader,
 		_ = file.Close()
 		return nil, segment{}, err
 	}
-	begun := segment{segmentHeader: header, name: segmentName(config.Dir, header.number), end: header.complete, last: header.first - 1}
+	begun := segment{segmentHeader: header, name: segmentName(config.Dir, header.number), size: header.bytes, end: header.complete, last: header.first - 1}
 	if f != nil {
 		begun.last = f.Number
 	}

@@ -29,6 +29,7 @@ const (
 type segment struct {
 	segmentHeader
 	name string
+	size int64           // of the file
 	end  int64           // what is read ends here; the next header names it
 	last msg.FrameNumber // first-1 if it has no frame
 }
@@ -124,7 +125,7 @@ func readSegmentHeader(files FS, name string, number uint64) (segment, error) {
 	if err != nil {
 		return segment{}, err
 	}
-	return segment{segmentHeader: header, name: name, end: size, last: header.first - 1}, nil
+	return segment{segmentHeader: header, name: name, size: size, end: size, last: header.first - 1}, nil
 }
 
 // endAt closes s where the header of the next one says.
