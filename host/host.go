@@ -146,7 +146,7 @@ type Checkpoint struct {
 	Start     msg.Index       // L: records up to it are in the checkpoint
 	End       msg.Index       // E: no slice has seen a record above it
 	Frame     msg.FrameNumber // the record after Start is in this frame or later
-	Bytes     int64
+	Bytes     int64           // of its slices; the host fills it in
 }
 
 // Snapshots stores checkpoints. Current and Open are called before anything is

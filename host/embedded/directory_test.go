@@ -75,11 +75,11 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"a missing manifest", func(t *testing.T, d *sim.Disk, _ *Config) { removeAll(t, d, "/data/checkpoints/MANIFEST") },
 			host.ErrCorrupt, []string{"MANIFEST", "missing"}},
 		{"a directory of somebody else", func(t *testing.T, d *sim.Disk, c *Config) {
-			c.Dir = "/home"
-			if err := d.MkdirAll("/home"); err != nil {
+			c.Dir = "/elsewhere"
+			if err := d.MkdirAll("/elsewhere"); err != nil {
 				t.Fatal(err)
 			}
-			writeFile(t, d, "/home/letter.txt", "dear")
+			writeFile(t, d, "/elsewhere/letter.txt", "dear")
 		}, host.ErrIncompatible, []string{"letter.txt", "empty or a new directory"}},
 		{"no permission", func(_ *testing.T, d *sim.Disk, _ *Config) {
 			d.Intercept(func(op sim.Op) sim.Fault {

@@ -359,7 +359,7 @@ func (m *machine) dieAt(work func(b *machine), dead func(b *machine, at int64)) 
 }
 
 // exhaustiveMax bounds the subsets that are all tried.
-const exhaustiveMax = 64
+const exhaustiveMax = 128
 
 // cuts calls do with every way in which the power can be cut now, or with some
 // of them from seeds if there are too many.
