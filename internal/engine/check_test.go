@@ -10,6 +10,10 @@ func (w *world) check(p *Partition) {
 	if !w.options.mutation.planted {
 		p.verify()
 	}
+	w.stats.blocked += len(p.blocked)
+	for n := range p.inlets {
+		w.stats.early += len(p.inlets[n].early)
+	}
 	for other := range w.partitions {
 		w.checkChannel(p, w.partitions[other])
 		w.checkChannel(w.partitions[other], p)
@@ -62,7 +66,7 @@ func (w *world) finish() {
 			}
 		}
 		switch {
-		case a.reply != nil && found != len(tokens):
+		case a.reply != nil && !a.givenUp && found != len(tokens):
 			w.violate("%s %s was answered, %d of its %d plans are done: %v", a.request.Target, a.plan.Token, found, len(tokens), tokens)
 		case a.notDone && found != 0:
 			w.violate("%s %s was refused, %d of its plans are done", a.request.Target, a.plan.Token, found)

@@ -39,6 +39,7 @@ type ask struct {
 	status  msg.Status // of a submitted one, once it is known
 	refused bool       // the last attempt was refused: it may be made again
 	closed  bool       // nobody asks any more
+	givenUp bool       // an operator, or the limit of attempts, ended it
 	notDone bool       // it was refused and is not repeated: it must not have happened
 }
 
@@ -50,6 +51,8 @@ type waiter struct {
 	least  msg.Index // inspections: the version that has been seen before it began
 	got    int
 	left   bool
+
+	operator *world // nobody else: what is asked must be possible
 }
 
 // Answer implements msg.Waiter. The world answers in another way.
@@ -67,7 +70,7 @@ func (c *client) act() {
 	switch a := c.current; {
 	case a == nil && w.chance(25):
 		c.look()
-	case a == nil && w.chance(10) && len(c.past) > 0:
+	case a == nil && w.chance(10) && len(c.past) > 0 && !w.options.forgetful:
 		c.repeat(c.past[w.random.IntN(len(c.past))])
 	case a == nil:
 		c.begin()
@@ -221,6 +224,12 @@ func (c *client) conclude() bool {
 
 // answer is how a reply reaches whoever asked.
 func (wt *waiter) answer(h *held) {
+	if wt.operator != nil {
+		if h.reply.Err != nil {
+			wt.operator.violate("an operator was refused: %v", h.reply.Err)
+		}
+		return
+	}
 	a, w := wt.ask, wt.ask.client.w
 	if wt.got++; wt.got > 1 {
 		w.violate("a request for %s was answered %d times", a.request.Target, wt.got)
@@ -277,9 +286,18 @@ func (wt *waiter) takeUpdate(r *msg.Reply) {
 
 // checkOutcome compares an outcome with what the plan asks for.
 func (w *world) checkOutcome(a *ask, r *msg.Reply) {
+	if w.givenUp(r.Err) {
+		a.givenUp = true
+		return
+	}
 	if failed := r.Err != nil; failed != a.plan.failsAtEnd() {
 		w.violate("%s %s was answered %v", a.request.Target, a.plan.Token, r.Err)
 	}
+}
+
+// givenUp says that an error is of an input that was not tried any more.
+func (w *world) givenUp(e *msg.Error) bool {
+	return w.options.operator && e != nil && (e.Code == msg.CodeQuarantined || e.Code == msg.CodeFailed || e.Code == msg.CodePanic)
 }
 
 func (a *ask) takeResult(r *msg.Reply) {
@@ -289,6 +307,8 @@ func (a *ask) takeResult(r *msg.Reply) {
 		w.violate("submitted %s is not known: %v", a.plan.Token, r.Err)
 	case r.Status == msg.StatusPending:
 		return
+	case w.givenUp(r.Err):
+		a.givenUp = true
 	case (r.Status == msg.StatusFailed) != a.plan.failsAtEnd():
 		w.violate("submitted %s ended as %s: %v", a.plan.Token, r.Status, r.Err)
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"testing"
 	"time"
 )
@@ -18,12 +17,26 @@ func balanceOf(w *world, i *instance) int {
 	return root.Balance
 }
 
+// worldOf gives the world of a seed: a small one of one of several sorts.
 func worldOf(seed uint64) worldOptions {
-	return worldOptions{
+	o := worldOptions{
 		seed: seed, partitions: 1 + int(seed%4), steps: 3000, keys: 2 + int(seed%7), fan: 1 + int(seed%4), clients: 6, crashes: 10,
+		faults: 2, pace: 20 * time.Millisecond,
 		limits: Limits{AttemptsMax: 1000, AcceptAfter: 30 * time.Millisecond, RetryDelay: time.Millisecond,
 			RetryDelayMax: 20 * time.Millisecond, AckAfter: 5 * time.Millisecond},
 	}
+	switch seed % 5 {
+	case 1: // inputs are given up, instances parked
+		o.operator, o.faults = true, 35
+		o.limits.AttemptsMax = 3
+	case 2: // messages wait until the gaps are many
+		o.slow, o.wide, o.crashes, o.partitions = "a0", 150, 3, 2
+		o.limits.AcceptAfter = 5 * time.Second
+	case 3: // answers are forgotten
+		o.forgetful, o.pace, o.crashes = true, 300*time.Millisecond, 2
+		o.limits.Retention, o.limits.RetentionMin, o.limits.AnswerBytesMax = 20*time.Second, 15*time.Second, 8000
+	}
+	return o
 }
 
 // TestWorld runs simulated worlds. A failure prints the seed that repeats it.
@@ -58,6 +71,10 @@ func (s *worldStats) add(o *worldStats) {
 	s.accepts += o.accepts
 	s.attempts += o.attempts
 	s.acks += o.acks
+	s.resumed += o.resumed
+	s.skipped += o.skipped
+	s.redelivered += o.redelivered
+	s.pruned += o.pruned
+	s.blocked += o.blocked
+	s.early += o.early
 }
-
-var _ = fmt.Sprint

@@ -18,6 +18,7 @@ type plan struct {
 	Amount    int      // added to the balance; a whole tree adds nothing
 	Sender    string   // with Sequence: the how many-eth plan of this sender
 	Sequence  int      // 0: order does not matter
+	Unordered bool     // what it sends is not counted, since operators skip inputs
 	NotBefore msg.Time // the turn must not be before
 	Fail      bool     // the handler returns an error
 	Keep      bool     // and keeps what it did
@@ -181,7 +182,7 @@ func doSends(t *msg.Turn, p *plan, o *msg.Outcome) {
 		case b.Delay > 0:
 			out.NotBefore = t.Now + msg.Time(b.Delay)
 			sent.NotBefore = out.NotBefore
-		case strict(b.Kind) && strict(t.Message.Target.Kind) && (!sent.Fail || sent.Keep) && sent.Sequence == 0:
+		case !p.Unordered && strict(b.Kind) && strict(t.Message.Target.Kind) && (!sent.Fail || sent.Keep) && sent.Sequence == 0:
 			if next[b.Key] == 0 {
 				next[b.Key] = number(t, "to", b.Key)
 			}
@@ -205,6 +206,9 @@ func doSends(t *msg.Turn, p *plan, o *msg.Outcome) {
 // their rhythm.
 func executeRing(t *msg.Turn, violate func(string, ...any)) *msg.Outcome {
 	name, due := t.Message.Reminder, t.Message.NotBefore
+	if t.Message.Kind != msg.MessageTimer {
+		return &msg.Outcome{Run: t.Run} // a dead letter, delivered again
+	}
 	if last := number(t, "rung", name); int(due) <= last {
 		violate("reminder %s of %s fired for %d after it fired for %d", name, t.Message.Target, due, last)
 	}
@@ -286,7 +290,7 @@ func (g *planner) next() string {
 // outcome: then a panic is one.
 func (g *planner) make(kind string, depth int, obliged bool) plan {
 	w := g.w
-	p := plan{Token: g.next()}
+	p := plan{Token: g.next(), Unordered: w.options.operator}
 	if w.chance(8) {
 		p.Fail, p.Keep = true, w.chance(50)
 	}
@@ -300,7 +304,11 @@ func (g *planner) make(kind string, depth int, obliged bool) plan {
 	if depth == 0 {
 		return p
 	}
-	for range w.random.IntN(1 + w.options.fan) {
+	sends := w.random.IntN(1 + w.options.fan)
+	if depth == 2 && w.options.wide > 0 && w.chance(10) {
+		sends = w.options.wide
+	}
+	for range sends {
 		b := g.branch(depth-1, false)
 		moved := w.random.IntN(100)
 		if strict(kind) && strict(b.Kind) && (!b.Plan.Fail || b.Plan.Keep) {

@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
-	"math"
 	"slices"
 
 	"github.com/holdfast-io/holdfast/internal/invariant"
@@ -112,37 +112,45 @@ func (p *Partition) countInterrupted(epoch msg.Epoch, interrupted []msg.Fingerpr
 		}
 		return true
 	})
+	forgotten := len(r.Attempts)
 	for _, f := range interrupted {
 		if !p.isDone(f, inboxes) {
 			known, _ := p.attempts.Get(string(f[:]))
-			p.setAttempts(r, f, known.count+1)
+			r.Attempts = append(r.Attempts, msg.AttemptCount{Input: f, Count: known.count + 1})
 		}
 	}
+	p.boundAttempts(r, len(r.Attempts)-2*forgotten)
 	if len(r.Attempts) > 0 {
 		p.commit(r)
 	}
 }
 
-// setAttempts writes a count into a record. The one that has not changed for
-// longest makes room for it.
-func (p *Partition) setAttempts(r *msg.Record, f msg.Fingerprint, count uint32) {
-	if _, known := p.attempts.Get(string(f[:])); !known && p.attempts.Len() >= attemptsMax {
-		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: p.oldestAttempt(r)})
+// boundAttempts forgets the counts that have not changed for longest, where a
+// record adds up to so many to those that there are.
+func (p *Partition) boundAttempts(r *msg.Record, added int) {
+	excess := p.attempts.Len() + added - attemptsMax
+	if excess <= 0 {
+		return
 	}
-	r.Attempts = append(r.Attempts, msg.AttemptCount{Input: f, Count: count})
-}
-
-// oldestAttempt finds the oldest count that a record leaves as it is.
-func (p *Partition) oldestAttempt(r *msg.Record) (oldest msg.Fingerprint) {
-	at := msg.Time(math.MaxInt64)
+	counted := make(map[msg.Fingerprint]bool, len(r.Attempts))
+	for _, a := range r.Attempts {
+		counted[a.Input] = true
+	}
+	type candidate struct {
+		input msg.Fingerprint
+		time  msg.Time
+	}
+	var list []candidate
 	p.attempts.Scan(func(key string, known attempt) bool {
-		f := msg.Fingerprint([]byte(key))
-		if known.time < at && !slices.ContainsFunc(r.Attempts, func(a msg.AttemptCount) bool { return a.Input == f }) {
-			oldest, at = f, known.time
+		if f := msg.Fingerprint([]byte(key)); !counted[f] {
+			list = append(list, candidate{f, known.time})
 		}
 		return true
 	})
-	return oldest
+	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.time, b.time) })
+	for _, c := range list[:min(excess, len(list))] {
+		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: c.input})
+	}
 }
 
 // isOver says that a count is so old that its input may have another attempt:

@@ -166,7 +166,8 @@ func (p *Partition) run(in *input) {
 	if in.attempts > 0 && !in.external {
 		r := p.record(msg.RecordAttempt)
 		r.Instance = in.target.ref
-		p.setAttempts(r, p.fingerprint(in), in.attempts)
+		r.Attempts = []msg.AttemptCount{{Input: p.fingerprint(in), Count: in.attempts}}
+		p.boundAttempts(r, 1)
 		p.commit(r)
 		in.recorded = true
 	}

@@ -54,26 +54,32 @@ type worldOptions struct {
 	keys       int // of accounts
 	fan        int // sends of a plan
 	clients    int
-	crashes    int // in 10,000 steps
-	slow       string
+	crashes    int           // in 10,000 steps
+	slow       string        // key of an entity whose turns take long
+	wide       int           // sends of some plans
+	pace       time.Duration // how far time moves at once, at most
+	faults     int           // percent of the turns
+	operator   bool          // somebody resumes, skips and redelivers
+	forgetful  bool          // nothing is asked for again that may be forgotten
 	limits     Limits
 	mutation   mutation
 }
 
 // mutation is a bug that is planted to show that the world finds it.
 type mutation struct {
-	afterStep    func(w *world, p *Partition)
-	afterRecover func(w *world, p *Partition)
-	beforeStep   func(w *world, p *Partition, c *msg.Command)
-	planted      bool // any: the law that replay is live then does not hold
+	planted      bool // any: then the checks of package internals are off
+	replayed     bool // and replay must be live nevertheless
 	releaseEarly bool // replies leave before their record is durable
 	publishEarly bool // a checkpoint becomes current before the log is durable at its end
-	tornLog      bool // a crash may lose what was durable
+
+	before  func(w *world, p *Partition, c *msg.Command) // each step
+	after   func(w *world, p *Partition)                 // each step
+	rebuilt func(p *Partition)                           // each recovery
 }
 
 type worldStats struct {
-	crashes, replays, checkpoints, answered, repeated, refused, late, duplicates int
-	accepts, attempts, acks                                                      int
+	crashes, replays, checkpoints, answered, repeated, refused, late, duplicates   int
+	accepts, attempts, acks, resumed, skipped, redelivered, pruned, blocked, early int
 }
 
 // logged is a record in the log.
@@ -192,10 +198,12 @@ func (w *world) turn() {
 	case n < 880:
 		w.sync()
 	case n < 950:
-		w.now += msg.Time(w.duration(20 * time.Millisecond))
+		w.now += msg.Time(w.duration(w.options.pace))
 		w.tick()
-	case n < 998:
+	case n < 990:
 		w.save()
+	case n < 998:
+		w.operate()
 	default:
 		w.replay()
 	}
@@ -205,13 +213,13 @@ func (w *world) turn() {
 func (w *world) step(to msg.Partition, c msg.Command) {
 	c.Now = w.now - msg.Time(w.duration(time.Millisecond)) // clocks of loops differ
 	p := w.partitions[to]
-	if f := w.options.mutation.beforeStep; f != nil {
+	if f := w.options.mutation.before; f != nil {
 		f(w, p, &c)
 	}
 	w.out.Reset()
 	p.Step(&c, &w.out)
 	w.carry(p)
-	if f := w.options.mutation.afterStep; f != nil {
+	if f := w.options.mutation.after; f != nil {
 		f(w, p)
 	}
 	w.check(p)
@@ -229,6 +237,9 @@ func (w *world) carry(p *Partition) {
 }
 
 func (w *world) count(r *msg.Record) {
+	if r.Pruned > 0 {
+		w.stats.pruned++
+	}
 	switch r.Kind {
 	case msg.RecordAccept:
 		w.stats.accepts++
@@ -304,7 +315,7 @@ func (w *world) execute() {
 		w.violate("the snapshot of run %d of %s was\n%s\nwhen it was handed out, and is now\n%s", r.turn.Run, r.turn.Message.Target, r.digest, now)
 	}
 	o := execute(r.turn, w.violate)
-	if w.chance(2) {
+	if w.chance(w.options.faults) {
 		o = &msg.Outcome{Run: r.turn.Run, Fault: "the state does not decode today"}
 	}
 	if r.abandoned {
@@ -423,6 +434,9 @@ func (w *world) rebuild(n msg.Partition, from *saved) *Partition {
 
 // replay compares live partitions with what their records and checkpoints give.
 func (w *world) replay() {
+	if w.options.mutation.planted && !w.options.mutation.replayed {
+		return
+	}
 	for n, p := range w.partitions {
 		want := dump(p)
 		w.sameState("replay from nothing", dump(w.rebuild(msg.Partition(n), nil)), want)
@@ -444,9 +458,6 @@ func (w *world) sameState(what, got, want string) {
 func (w *world) crash() {
 	w.stats.crashes++
 	keep := w.durable + w.random.IntN(len(w.log)-w.durable+1)
-	if w.options.mutation.tornLog {
-		keep = w.random.IntN(len(w.log) + 1)
-	}
 	w.log = w.log[:keep]
 	w.durable = keep
 	clear(w.indexes)
@@ -469,6 +480,9 @@ func (w *world) crash() {
 		}
 		s.taking, s.ready = false, nil
 		w.partitions[n] = w.rebuild(msg.Partition(n), from)
+		if f := w.options.mutation.rebuilt; f != nil {
+			f(w.partitions[n])
+		}
 	}
 	for n := range w.partitions {
 		w.recover(msg.Partition(n), interrupted[n])
@@ -483,14 +497,12 @@ func (w *world) recover(n msg.Partition, interrupted []msg.Fingerprint) {
 	p := w.partitions[n]
 	w.out.Reset()
 	p.Recover(w.now, 1, interrupted, &w.out)
-	if f := w.options.mutation.afterRecover; f != nil {
-		f(w, p)
-	}
 	w.carry(p)
 }
 
 // quiet lets everything come to an end that can: no crash, no new request.
 func (w *world) quiet() {
+	w.options.faults = 0
 	for range 200_000 {
 		busy := len(w.network)+len(w.runs) > 0
 		w.deliver()
@@ -499,7 +511,7 @@ func (w *world) quiet() {
 			if w.sync(); w.durable < len(w.log) {
 				continue
 			}
-			if w.settled() {
+			if w.operateAll(); w.settled() {
 				return
 			}
 			w.now += msg.Time(w.duration(50 * time.Millisecond))
@@ -539,4 +551,37 @@ func (w *world) settled() bool {
 		}
 	}
 	return done && len(w.network)+len(w.runs)+len(w.held) == 0
+}
+
+// operate takes up something that was given up or parked.
+func (w *world) operate() {
+	if w.options.operator {
+		w.operateOn(w.partitions[w.random.IntN(len(w.partitions))])
+	}
+}
+
+func (w *world) operateAll() {
+	for _, p := range w.partitions {
+		w.operateOn(p)
+	}
+}
+
+func (w *world) operateOn(p *Partition) {
+	request := msg.Request{Operation: msg.OperationResume}
+	if _, i, ok := p.parked.Min(); ok {
+		request.Target = i.ref
+		if w.stats.resumed++; w.options.faults > 0 && w.chance(30) {
+			w.stats.skipped++
+			request.Operation = msg.OperationSkip
+		}
+		w.operation(p, &request)
+	}
+	if _, d, ok := p.deadLetters.Min(); ok {
+		w.stats.redelivered++
+		w.operation(p, &msg.Request{Operation: msg.OperationRedeliver, Invocation: d.ID})
+	}
+}
+
+func (w *world) operation(p *Partition, r *msg.Request) {
+	w.step(p.config.Partition, msg.Command{Kind: msg.CommandRequest, Request: r, Waiter: &waiter{operator: w}})
 }
