@@ -238,13 +238,10 @@ func (m *machine) forget(before msg.FrameNumber) {
 		m.Fatalf("trim before %d: %v", before, err)
 	}
 	m.trimmed = max(m.trimmed, before)
-	oldest := m.host.Log().Oldest()
-	if oldest > m.trimmed || oldest > m.last.Number+1 {
-		m.Fatalf("trim before %d: oldest is %d, the last frame %d", m.trimmed, oldest, m.last.Number)
+	if oldest := m.host.Log().Oldest(); oldest > m.last.Number+1 {
+		m.Fatalf("trim before %d: oldest is %d, the last frame %d", before, oldest, m.last.Number)
 	}
-	for len(m.kept) > 0 && m.kept[0].Number < oldest {
-		m.kept = m.kept[1:]
-	}
+	m.dropTrimmed("trim")
 }
 
 func trimming(tb testing.TB, h Harness) {

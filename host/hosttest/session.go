@@ -53,7 +53,7 @@ func seeded(seed uint64) func(*Data) {
 // branch goes on with a copy of the machine, as it is after a crash. The host
 // is not open.
 func (m *machine) branch() *machine {
-	return &machine{TB: m.TB, harness: m.harness, Data: m.clone(), kept: slices.Clone(m.kept), pending: m.pending}
+	return &machine{TB: m.TB, harness: m.harness, Data: m.clone(), kept: slices.Clone(m.kept), trimmed: m.trimmed, pending: m.pending}
 }
 
 // open opens the host.
@@ -161,6 +161,7 @@ func (m *machine) verify(format string, args ...any) {
 	if err != nil {
 		m.Fatalf("%s: read: %v", where, err)
 	}
+	m.dropTrimmed(where)
 	want := slices.Clone(m.kept)
 	if m.pending != nil {
 		want = append(want, *m.pending)
@@ -185,6 +186,19 @@ func (m *machine) verify(format string, args ...any) {
 		}
 	}
 	m.kept, m.pending = frames, nil
+}
+
+// dropTrimmed stops expecting what the host has forgotten, which may be any time
+// after it was told to, and never more.
+func (m *machine) dropTrimmed(where string) {
+	m.Helper()
+	oldest := m.host.Log().Oldest()
+	if oldest > max(m.trimmed, 1) {
+		m.Fatalf("%s: the oldest frame is %d, trimming was asked for up to %d", where, oldest, m.trimmed)
+	}
+	for len(m.kept) > 0 && m.kept[0].Number < oldest {
+		m.kept = m.kept[1:]
+	}
 }
 
 // equal compares all of two frames.
