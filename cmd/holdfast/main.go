@@ -15,5 +15,5 @@ func main() {
 		Stdin:     os.Stdin,
 		Stdout:    os.Stdout,
 		Stderr:    os.Stderr,
-	}))
+	}, benchCommand()))
 }

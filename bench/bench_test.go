@@ -1,0 +1,225 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// Goal: every workload measures something on the smallest scale, says it in the
+// fields that programs read, and leaves nothing behind. Method: run the command
+// with a very short duration. Figures are not judged: a test machine is busy.
+
+// TestMain is also the program that the workload entities starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 || os.Args[1] != "bench" {
+		os.Exit(m.Run())
+	}
+	if err := command(context.Background(), os.Args[2:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// command is the command bench without the ones around it.
+func command(ctx context.Context, arguments []string, stdout, stderr io.Writer) error {
+	var o Options
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	o.Register(set)
+	set.BoolVar(&o.JSON, "json", false, "")
+	if err := set.Parse(arguments); err != nil {
+		return err
+	}
+	return Run(ctx, o, stdout, stderr)
+}
+
+// runBench runs the command in a directory that must be empty afterwards.
+func runBench(t *testing.T, ctx context.Context, arguments ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	directory := t.TempDir()
+	if inMemory(directory) {
+		t.Skip("the directory for temporary files is in memory, which bench refuses; set TMPDIR to a directory on a disk")
+	}
+	var out, messages bytes.Buffer
+	err = command(ctx, append(arguments, "--data", directory), &out, &messages)
+	left, listErr := os.ReadDir(directory)
+	if listErr != nil || len(left) > 0 {
+		t.Errorf("bench leaves %v (error %v), want nothing", left, listErr)
+	}
+	goleak.VerifyNone(t)
+	return out.String(), messages.String(), err
+}
+
+// promised are the fields that the guide names.
+var promised = []string{
+	"workload", "concurrency", "keys", "ops_per_second", "p50_us", "p99_us", "cpu_us_per_op",
+	"syncs_per_second", "frame_mean", "fdatasync_p50_us", "gomaxprocs",
+}
+
+func TestEveryLineHasTheFieldsThatProgramsRead(t *testing.T) {
+	stdout, stderr, err := runBench(t, t.Context(),
+		"--workload", "all", "--concurrency", "1,3", "--keys", "50", "--duration", "40ms", "--json")
+	if err != nil || stderr != "" {
+		t.Fatalf("got error %v and %q, want none", err, stderr)
+	}
+	var seen []string
+	for line := range strings.Lines(stdout) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		name := fmt.Sprint(fields["workload"], " ", fields["concurrency"])
+		seen = append(seen, name)
+		number := func(field string) float64 { n, _ := fields[field].(float64); return n }
+		for _, field := range promised {
+			if _, ok := fields[field]; !ok {
+				t.Errorf("%s has no field %s", name, field)
+			}
+		}
+		writes := !strings.HasPrefix(name, "read")
+		for field, positive := range map[string]bool{
+			"ops_per_second": true, "p50_us": true, "p99_us": true, "fdatasync_p50_us": true, "gomaxprocs": true,
+			"syncs_per_second": writes, "frame_mean": writes, "errors": false,
+			"bare_http_ops_per_second": strings.HasPrefix(name, "http"),
+		} {
+			if got := number(field); (got > 0) != positive {
+				t.Errorf("%s: %s is %v, want above zero: %v", name, field, got, positive)
+			}
+		}
+		if number("p50_us") > number("p99_us") || number("p99_us") > number("max_us") {
+			t.Errorf("%s: percentiles are not in order: %s", name, line)
+		}
+	}
+	want := []string{"update 1", "update 3", "hot 1", "hot 3", "read 1", "read 3", "send 1", "send 3",
+		"chain 1", "chain 3", "http 1", "http 3", "http-send 1", "http-send 3"}
+	if !slices.Equal(seen, want) {
+		t.Errorf("lines are %v, want %v", seen, want)
+	}
+}
+
+func TestTheTableHasALineForEach(t *testing.T) {
+	stdout, _, err := runBench(t, t.Context(), "--workload", "hot,http", "--concurrency", "2", "--keys", "10", "--duration", "20ms")
+	lines := strings.Split(stdout, "\n")
+	if err != nil || len(lines) != 5 || !strings.HasPrefix(lines[0], "workload ") || !strings.HasPrefix(lines[1], "hot ") ||
+		!strings.HasPrefix(lines[2], "http ") || !strings.Contains(lines[3], "a bare echo") {
+		t.Errorf("got error %v and\n%s", err, stdout)
+	}
+}
+
+func TestEntitiesRecoverAfterAKill(t *testing.T) {
+	stdout, stderr, err := runBench(t, t.Context(),
+		"--workload", "entities", "--concurrency", "4", "--keys", "500", "--duration", "20ms", "--json")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	var r entitiesResult
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%s: %v", stdout, err)
+	}
+	if r.Workload != "entities" || r.Keys != 500 || r.RecoveredEntities != 500+partitions || r.RecoveredRecords < 500 {
+		t.Errorf("%d of %d entities recovered from %d records", r.RecoveredEntities, r.Keys, r.RecoveredRecords)
+	}
+	if r.RecoveryMS <= 0 || r.RestartMS < r.RecoveryMS || r.OpsPerSecond <= 0 || r.OtherPause <= 0 || r.DataBytes <= 0 {
+		t.Errorf("a figure is missing: %s", stdout)
+	}
+	for _, field := range []string{"recovery_ms", "restart_ms", "checkpoint_pause_ms_max", "other_pause_ms_max", "checkpoints"} {
+		if !strings.Contains(stdout, `"`+field+`":`) {
+			t.Errorf("there is no field %s: %s", field, stdout)
+		}
+	}
+}
+
+// TestAnEndLeavesNothing: Ctrl-C is the end of the context.
+func TestAnEndLeavesNothing(t *testing.T) {
+	for _, workload := range []string{"update", "send", "http", "entities"} {
+		why := errors.New("somebody was tired of it")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		timer := time.AfterFunc(400*time.Millisecond, func() { cancel(why) })
+		_, stderr, err := runBench(t, ctx, "--workload", workload, "--keys", "100", "--duration", "1m", "--concurrency", "2")
+		if timer.Stop() || !errors.Is(err, why) {
+			t.Errorf("%s: got error %v, want %v\n%s", workload, err, why, stderr)
+		}
+	}
+}
+
+func TestAFileSystemInMemoryIsRefused(t *testing.T) {
+	const memory = "/dev/shm"
+	if !inMemory(memory) {
+		t.Skip("there is no file system in memory at " + memory)
+	}
+	before, err := os.ReadDir(memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	err = command(t.Context(), []string{"--data", memory + "/new/directory"}, &stdout, &stderr)
+	if err == nil || !strings.Contains(err.Error(), "in memory, where a sync costs nothing") || !strings.Contains(err.Error(), "--data") {
+		t.Errorf("got error %v, want a refusal that says what to do", err)
+	}
+	after, err := os.ReadDir(memory)
+	if err != nil || len(after) > len(before) || stdout.Len() > 0 {
+		t.Errorf("%d files before, %d after (error %v), printed %q", len(before), len(after), err, &stdout)
+	}
+}
+
+func TestOptionsThatMakeNoSense(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ flags, says string }{
+		{"--workload dance", `names "dance", want a list of update, hot,`},
+		{"--workload update,", `names ""`},
+		{"--workload entities-load,dance", "entities, or all"},
+		{"--concurrency 1,0", `--concurrency has "0"`},
+		{"--concurrency x", `--concurrency has "x"`},
+		{"--keys -1", "--keys is -1"},
+		{"--duration 0s", "--duration is 0s"},
+		{"--data " + file + "/x", "make the directory for the log"},
+		{"--cpu-profile " + file + "/x", "make the file of the profile"},
+	} {
+		err := command(t.Context(), strings.Fields(c.flags), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), workloadRecover) {
+			t.Errorf("%s: got error %v, want %q", c.flags, err, c.says)
+		}
+	}
+}
+
+func TestAllIsEveryOrdinaryWorkloadOnce(t *testing.T) {
+	chosen, err := parseWorkloads("hot,all,update")
+	var names []string
+	for _, w := range chosen {
+		names = append(names, w.name)
+	}
+	if want := []string{"hot", "update", "read", "send", "chain", "http", "http-send"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("got %v and error %v, want %v", names, err, want)
+	}
+}
+
+func TestTheLinksOfAChainAreOnDifferentPartitions(t *testing.T) {
+	a := newApplication(20, partitions)
+	for _, chain := range a.chains {
+		seen := map[msg.Partition]bool{}
+		for _, key := range chain {
+			seen[msg.PartitionOf(msg.Ref{Kind: "link", Key: key}, "", partitions)] = true
+		}
+		if len(seen) != chainLinks {
+			t.Errorf("chain %v is on %d partitions, want %d", chain, len(seen), chainLinks)
+		}
+	}
+}
