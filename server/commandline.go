@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -38,14 +39,13 @@ func run(ctx context.Context, app *holdfast.App, arguments []string, stdout, std
 	case "serve":
 		return runServe(ctx, app, name, rest, stdout, stderr)
 	case "version":
-		fmt.Fprintf(stdout, "%s %s, holdfast %s, %s\n", app.Name(), app.Program().Describe().CodeVersion, Version(), runtime.Version())
+		fmt.Fprintf(stdout, "%s version %s, holdfast %s, %s\n", app.Name(), app.Program().Describe().CodeVersion, Version(), runtime.Version())
 		return 0
 	case "help":
 		usage(stdout, app, name)
 		return 0
 	default:
-		fmt.Fprintf(stderr, "%s: %q is not a command\n\n", name, command)
-		usage(stderr, app, name)
+		fmt.Fprintf(stderr, "%s: %q is not a command; %s help lists commands and flags\n", name, command, name)
 		return 2
 	}
 }
@@ -54,12 +54,14 @@ func cutCommand(arguments []string) (name, command string, rest []string) {
 	if len(arguments) == 0 {
 		return "holdfast", "serve", nil
 	}
-	name, rest = arguments[0], arguments[1:]
+	name, rest = filepath.Base(arguments[0]), arguments[1:]
 	switch {
 	case len(rest) == 0:
 		return name, "serve", nil
 	case rest[0] == "-h" || rest[0] == "--help" || rest[0] == "-help":
 		return name, "help", nil
+	case rest[0] == "--version" || rest[0] == "-version":
+		return name, "version", nil
 	case strings.HasPrefix(rest[0], "-"):
 		return name, "serve", rest
 	}
@@ -67,7 +69,10 @@ func cutCommand(arguments []string) (name, command string, rest []string) {
 }
 
 func usage(to io.Writer, app *holdfast.App, name string) {
-	fmt.Fprintf(to, "%s serves %s.\n\nUsage:\n  %s [serve] [flags]\n  %s version\n\nFlags:\n", name, app.Name(), name, name)
+	fmt.Fprintf(to, "%s serves the application %s over HTTP until SIGINT or SIGTERM.\n\n"+
+		"Usage:\n  %s [serve] [flags]\n  %s version\n  %s help\n\n"+
+		"Exit codes: 0 stopped in order, 1 not, 2 the command line makes no sense.\n\nFlags:\n",
+		name, app.Name(), name, name, name)
 	var line CommandLine
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
 	set.SetOutput(to)
@@ -92,14 +97,21 @@ func runServe(ctx context.Context, app *holdfast.App, name string, arguments []s
 		fmt.Fprintf(stderr, "%s: %v; %s help lists the flags\n", name, err, name)
 		return 2
 	}
-	if err := line.Serve(ctx, app, stderr); err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		if errors.Is(err, ErrInvalid) {
-			return 2
-		}
-		return 1
+	return exitCode(stderr, name, line.Serve(ctx, app, stderr))
+}
+
+// exitCode reports how serving ended.
+func exitCode(stderr io.Writer, name string, err error) (code int) {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, ErrInvalid):
+		code = 2
+	default:
+		code = 1
 	}
-	return 0
+	fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	return code
 }
 
 // CommandLine is what the command serve takes, of an application's own program
@@ -115,7 +127,7 @@ func (l *CommandLine) Register(set *flag.FlagSet) {
 	c := &l.Config
 	set.StringVar(&c.DataDir, "data", DataDirDefault, "`directory` that holds the data; made if it does not exist")
 	set.StringVar(&c.Listen, "listen", ListenDefault, "`address` of the HTTP interface; port 0 takes a free one")
-	set.IntVar(&c.Partitions, "partitions", PartitionsDefault, "`number` of partitions that a new data directory is made for; fixed from then on")
+	set.IntVar(&c.Partitions, "partitions", 0, fmt.Sprintf("`number` of partitions, fixed when a directory is made (default what it was made for, %d for a new one)", PartitionsDefault))
 	set.DurationVar(&c.Retention, "retention", RetentionDefault, "how long idempotency keys and results of sent invocations are kept")
 	set.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", ShutdownTimeoutDefault, "how long a shutdown waits for what is under way")
 	set.IntVar(&c.Executors, "executors", 0, "`number` of handlers that run at once (default the number of processors)")

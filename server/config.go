@@ -37,8 +37,12 @@ type Config struct {
 	// if it does not exist.
 	DataDir string
 	// Partitions is the number that a new data directory is made for; default
-	// 64. It can never change, so for an existing one it must be the same.
+	// 64. It can never change: zero is right for any directory that is there,
+	// and another number than it was made for is ErrIncompatible.
 	Partitions int
+	// LockWait is how long to wait until another process lets the data
+	// directory go; default 5 seconds, and not at all if it is below zero.
+	LockWait time.Duration
 	// Host holds the data instead of a directory. Run closes it.
 	Host host.Host
 
@@ -69,9 +73,6 @@ type Config struct {
 
 // withDefaults is the one place where defaults are applied.
 func (c Config) withDefaults() Config {
-	if c.Partitions == 0 {
-		c.Partitions = PartitionsDefault
-	}
 	if c.Listen == "" {
 		c.Listen = ListenDefault
 	}
@@ -107,7 +108,7 @@ func (c Config) Validate() error {
 	mistake(c.DataDir != "" || c.Host != nil, "Config.DataDir is empty: name the directory for the data")
 	mistake(c.DataDir == "" || c.Host == nil, "Config.DataDir and Config.Host are both set: the data is in one place")
 	mistake(c.Partitions >= 0 && c.Partitions <= partitionsMax,
-		"Config.Partitions is %d: it must be from 1 to %d", c.Partitions, partitionsMax)
+		"Config.Partitions is %d: it must be from 1 to %d, or 0 for what the directory was made for", c.Partitions, partitionsMax)
 	if c.Listen != "" {
 		_, _, err := net.SplitHostPort(c.Listen)
 		mistake(err == nil, "Config.Listen is %q: it must be host:port, such as %s", c.Listen, ListenDefault)

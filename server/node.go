@@ -38,23 +38,37 @@ func (s *Server) openHost() (host.Host, error) {
 	if s.config.Host != nil {
 		return s.config.Host, nil
 	}
-	h, err := embedded.Open(embedded.Config{
-		Dir:      s.config.DataDir,
-		Identity: host.Identity{Partitions: s.config.Partitions},
-	})
+	identity, err := s.identity()
 	if err != nil {
 		return nil, err
 	}
-	s.reportOpened(h.Recovered())
+	h, err := embedded.Open(embedded.Config{Dir: s.config.DataDir, Identity: identity, LockWait: s.config.LockWait})
+	if err != nil {
+		return nil, err
+	}
+	s.reportOpened(h)
 	return h, nil
 }
 
+// identity is what the data directory is to be: what the configuration says,
+// or else what it was made for, or else the default.
+func (s *Server) identity() (host.Identity, error) {
+	if s.config.Partitions != 0 {
+		return host.Identity{Partitions: s.config.Partitions}, nil
+	}
+	identity, found, err := embedded.IdentityOf(s.config.DataDir)
+	if err == nil && !found {
+		identity.Partitions = PartitionsDefault
+	}
+	return identity, err
+}
+
 // reportOpened says what an operator should know about a directory's last end.
-func (s *Server) reportOpened(r embedded.Recovered) {
+func (s *Server) reportOpened(h *embedded.Host) {
 	logger := s.config.Logger
-	switch {
+	switch r := h.Recovered(); {
 	case r.New:
-		logger.Info("made a data directory", "data", s.config.DataDir, "partitions", s.config.Partitions)
+		logger.Info("made a data directory", "data", s.config.DataDir, "partitions", h.Identity().Partitions)
 	case r.CutFile != "":
 		logger.Info("cut off an unfinished write; nothing in it was acknowledged",
 			"file", r.CutFile, "offset", r.CutOffset, "reason", r.CutReason)

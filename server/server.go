@@ -120,6 +120,10 @@ func (s *Server) runNode(ctx context.Context, web *web) error {
 	close(s.ready)
 	s.config.Logger.Info("serving", "address", s.Addr(), "app", s.program.Describe().App,
 		"data", s.config.DataDir, "started_ms", time.Since(began).Milliseconds())
+	if s.config.WithoutApp {
+		s.config.Logger.Warn("this server has no application: it serves no kinds, and nothing can be called; " +
+			"run the program of an application instead, which brings its server along")
+	}
 	err = s.wait(ctx, n, web)
 	stopped := s.shutdown(n, data)
 	if err != nil {
