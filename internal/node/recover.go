@@ -100,7 +100,13 @@ func (n *Node) replay(ctx context.Context, list []partition.Recovered) error {
 			from = list[p].Checkpoint.Frame
 		}
 	}
-	from = max(from, n.config.Host.Log().Oldest())
+	oldest := n.config.Host.Log().Oldest()
+	for _, r := range list {
+		if f := r.Checkpoint.Frame; f > 0 && f < oldest {
+			return fmt.Errorf("%w: recovery of partition %d needs the log from frame %d on, it begins at frame %d", host.ErrCorrupt, r.ID, f, oldest)
+		}
+	}
+	from = max(from, oldest)
 	said := time.Now()
 	var reader partition.Reader
 	for frame, err := range n.config.Host.Log().Frames(from) {

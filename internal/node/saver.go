@@ -21,9 +21,17 @@ type saver struct {
 	writers map[msg.Partition]host.SnapshotWriter
 	errs    map[msg.Partition]error
 
-	mu     sync.Mutex
-	needed []msg.FrameNumber // by loop, as last reported
-	asked  []bool            // by loop: to report after its next turn
+	current map[msg.Partition]host.Checkpoint
+
+	mu    sync.Mutex
+	needs []needs // by loop, as last reported
+}
+
+// needs is what a loop said that recovery needs.
+type needs struct {
+	oldest    msg.FrameNumber
+	unchanged []host.Checkpoint
+	asked     bool // to say it after the next turn
 }
 
 type job struct {
@@ -39,7 +47,7 @@ func newSaver(h host.Host, loops int, tell func(int, partition.Input), logger *s
 	s := &saver{
 		host: h, tell: tell, logger: logger, jobs: make(chan job, jobsMax),
 		writers: map[msg.Partition]host.SnapshotWriter{}, errs: map[msg.Partition]error{},
-		needed: make([]msg.FrameNumber, loops), asked: make([]bool, loops),
+		current: map[msg.Partition]host.Checkpoint{}, needs: make([]needs, loops),
 	}
 	s.ended.Add(1)
 	go s.run()
@@ -113,42 +121,53 @@ func (s *saver) drop(p msg.Partition) {
 	}
 }
 
-// finish publishes a checkpoint and trims the log.
+// finish publishes a checkpoint, and with it what loops have said of partitions
+// that have not changed. Then the log may be trimmed.
 func (s *saver) finish(loop int, c host.Checkpoint) {
-	w := s.writers[c.Partition]
+	list := []host.Published{{Checkpoint: c, Writer: s.writers[c.Partition]}}
 	delete(s.writers, c.Partition)
-	err := s.host.Snapshots().Publish([]host.Published{{Checkpoint: c, Writer: w}})
-	if err != nil {
-		s.logger.Error("a checkpoint could not be published", "partition", c.Partition, "error", err)
+	before, unchanged := s.take()
+	for _, later := range unchanged {
+		if later.Partition != c.Partition && later.Start >= s.current[later.Partition].Start {
+			list = append(list, host.Published{Checkpoint: later})
+		}
 	}
+	err := s.host.Snapshots().Publish(list)
 	s.tell(loop, partition.Input{Kind: partition.InputPublished, Partition: c.Partition, Err: err})
-	s.trim()
-}
-
-// trim forgets frames that no loop needed when it last reported, and asks for
-// new reports. A loop never needs an older frame than it has reported.
-func (s *saver) trim() {
-	s.mu.Lock()
-	before := s.needed[0]
-	for i, n := range s.needed {
-		before = min(before, n)
-		s.asked[i] = true
+	if err != nil {
+		s.logger.Error("a checkpoint could not be published; it is tried again when the log has grown", "partition", c.Partition, "error", err)
+		return
 	}
-	s.mu.Unlock()
-	for i := range s.needed {
-		s.tell(i, partition.Input{Kind: partition.InputNudge})
+	for _, p := range list {
+		s.current[p.Checkpoint.Partition] = p.Checkpoint
 	}
 	if err := s.host.Log().Trim(before); err != nil {
 		s.logger.Warn("the log could not be trimmed", "before", before, "error", err)
 	}
 }
 
+// take returns what the loops have said they need, and asks them anew.
+func (s *saver) take() (oldest msg.FrameNumber, unchanged []host.Checkpoint) {
+	s.mu.Lock()
+	oldest = s.needs[0].oldest
+	for i := range s.needs {
+		oldest = min(oldest, s.needs[i].oldest)
+		unchanged = append(unchanged, s.needs[i].unchanged...)
+		s.needs[i].asked = true
+	}
+	s.mu.Unlock()
+	for i := range s.needs {
+		s.tell(i, partition.Input{Kind: partition.InputNudge})
+	}
+	return oldest, unchanged
+}
+
 // report takes what a loop needs, on its goroutine, if it was asked.
 func (s *saver) report(loop int, l *partition.Loop) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.asked[loop] {
-		s.asked[loop] = false
-		s.needed[loop] = l.Needed()
+	if n := &s.needs[loop]; n.asked {
+		n.asked = false
+		n.oldest, n.unchanged = l.Needs()
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// Buffer is what loops share: the open buffer of their log group. Package
-// driver puts a lock around a Committer.
+// Buffer is what loops share: the open buffer of their log group. It is a
+// Committer, with a lock around it where loops run on goroutines of their own.
 type Buffer interface {
 	Reserve(n int) bool
 	Append(now msg.Time, record []byte) msg.Position
@@ -44,6 +44,7 @@ type Input struct {
 	Kind      InputKind
 	Partition msg.Partition
 	Command   msg.Command
+	Cause     msg.Position // InputCommand: whatever it makes must come after it in the log
 	Position  msg.Position
 	Saved     Slice
 	Err       error
@@ -59,6 +60,7 @@ type Turn struct {
 type Routed struct {
 	Partition msg.Partition
 	Command   msg.Command
+	Cause     msg.Position // of the newest record of the loop that it is from
 }
 
 // Answer is a reply that may leave.
@@ -74,8 +76,7 @@ type Output struct {
 	Answers   []Answer
 	Slices    []Slice
 	Published []host.Checkpoint // complete, and durable at their ends
-	Appended  bool              // records were appended
-	Due       msg.Time          // when the loop wants another turn; 0: only for input
+	Appended  bool              // records were appended, or are waited for
 	Flushed   bool              // InputFlush is done
 }
 
@@ -108,6 +109,7 @@ type Loop struct {
 	held     queue[held]     // answers that wait for a position, by position
 	position msg.Position    // of the last record that this loop appended
 	durable  msg.Position
+	soonest  msg.Time // no partition is due before; 0: none is
 	step     engine.Output
 	scratch  []byte
 	out      Output
@@ -122,7 +124,7 @@ type Stats struct {
 	Held, Pending, Inputs       int
 	Checkpoints                 uint64
 	CheckpointFailures          uint64
-	SlowestSlice                int64 // bytes
+	LargestSlice                int64 // bytes of a checkpoint that were taken at once
 }
 
 // Add sums the numbers of two loops.
@@ -135,7 +137,7 @@ func (s Stats) Add(o Stats) Stats {
 	s.Inputs += o.Inputs
 	s.Checkpoints += o.Checkpoints
 	s.CheckpointFailures += o.CheckpointFailures
-	s.SlowestSlice = max(s.SlowestSlice, o.SlowestSlice)
+	s.LargestSlice = max(s.LargestSlice, o.LargestSlice)
 	return s
 }
 
@@ -179,9 +181,8 @@ func (l *Loop) Recover(now msg.Time, epoch msg.Epoch, interrupted map[msg.Partit
 		l.step.Reset()
 		m.engine.Recover(now, epoch, interrupted[m.id], &l.step)
 		l.carry(m, now)
-		m.due = m.engine.NextDue()
+		l.schedule(m)
 	}
-	l.out.Due = l.due()
 	return &l.out
 }
 
@@ -207,13 +208,19 @@ func (l *Loop) Push(in Input) {
 // and the small ones that come with it.
 const stepRoom = 9 << 20
 
-// Ready says whether a turn would do anything now.
-func (l *Loop) Ready(now msg.Time) bool {
-	if l.control.len() > 0 || l.saver.wants() {
-		return true
+// Ready says whether a turn would do anything now. If not, and nothing is
+// pushed, it may do so after the wait; 0 is never.
+func (l *Loop) Ready(now msg.Time) (ready bool, wait time.Duration) {
+	if l.control.len() > 0 || l.poisoned == nil && l.saver.wants() {
+		return true, 0
 	}
 	due := l.due()
-	return (l.inputs.len() > 0 || due > 0 && due <= now) && l.config.Buffer.Reserve(stepRoom)
+	if l.inputs.len() == 0 && (due == 0 || due > now) {
+		return false, time.Duration(max(due-now, 0))
+	}
+	// If there is no room, the frame that makes some is an input when it is
+	// durable.
+	return l.poisoned != nil || l.config.Buffer.Reserve(stepRoom), 0
 }
 
 // Turn takes up to budget inputs and does what is due. The output is valid
@@ -224,7 +231,7 @@ func (l *Loop) Turn(now msg.Time, budget int) *Output {
 		in := l.control.pop()
 		controls[in.Kind](l, &in, now)
 	}
-	for ; budget > 0 && l.inputs.len() > 0 && l.config.Buffer.Reserve(stepRoom); budget-- {
+	for ; budget > 0 && l.inputs.len() > 0 && (l.poisoned != nil || l.config.Buffer.Reserve(stepRoom)); budget-- {
 		in := l.inputs.pop()
 		l.takeCommand(&in, now)
 	}
@@ -232,7 +239,6 @@ func (l *Loop) Turn(now msg.Time, budget int) *Output {
 	if l.poisoned == nil {
 		l.checkpoint()
 	}
-	l.out.Due = l.due()
 	return &l.out
 }
 
@@ -257,8 +263,18 @@ func (l *Loop) takeCommand(in *Input, now msg.Time) {
 	l.step.Reset()
 	m.engine.Step(&in.Command, &l.step)
 	l.stats.Steps++
+	before := l.position
 	l.carry(m, now)
+	invariant.Check(l.position == before || before+1 > in.Cause, "xx")
+	l.schedule(m)
+}
+
+// schedule notes when a partition is due.
+func (l *Loop) schedule(m *member) {
 	m.due = m.engine.NextDue()
+	if m.due > 0 && (l.soonest == 0 || m.due < l.soonest) {
+		l.soonest = m.due
+	}
 }
 
 // refuse answers what came after the log was poisoned.
@@ -353,31 +369,29 @@ func (l *Loop) takePoisoned(in *Input, _ msg.Time) {
 // tick lets partitions do what is due. A partition that has more to do is due
 // again at once.
 func (l *Loop) tick(now msg.Time) {
-	if l.poisoned != nil {
+	if due := l.due(); due == 0 || due > now {
 		return
 	}
+	l.soonest = 0
 	for _, m := range l.owned {
-		if m.due == 0 || m.due > now || !l.config.Buffer.Reserve(stepRoom) {
-			continue
+		if m.due > 0 && m.due <= now && l.config.Buffer.Reserve(stepRoom) {
+			l.step.Reset()
+			m.engine.Step(&msg.Command{Kind: msg.CommandTick, Now: now}, &l.step)
+			l.carry(m, now)
+			m.due = m.engine.NextDue()
 		}
-		l.step.Reset()
-		m.engine.Step(&msg.Command{Kind: msg.CommandTick, Now: now}, &l.step)
-		l.carry(m, now)
-		m.due = m.engine.NextDue()
+		if m.due > 0 && (l.soonest == 0 || m.due < l.soonest) {
+			l.soonest = m.due
+		}
 	}
 }
 
-// due is when the loop wants a turn; 0 for never.
-func (l *Loop) due() (due msg.Time) {
+// due is when the loop wants a turn, or a little before; 0 for never.
+func (l *Loop) due() msg.Time {
 	if l.poisoned != nil {
 		return 0
 	}
-	for _, m := range l.owned {
-		if m.due > 0 && (due == 0 || m.due < due) {
-			due = m.due
-		}
-	}
-	return due
+	return l.soonest
 }
 
 // Idle says that nothing is queued, running or undurable.

@@ -71,7 +71,7 @@ func (l *Loop) checkpoint() {
 // has grown enough. Over CheckpointBytes of log every partition has its turn.
 func (l *Loop) beginCheckpoint() {
 	s := &l.saver
-	if !s.flushing && s.grown < max(l.config.CheckpointBytes/int64(len(l.owned)), saveRetry) {
+	if !s.flushing && s.grown < l.checkpointEvery() {
 		return
 	}
 	oldest := l.oldestChanged()
@@ -85,6 +85,24 @@ func (l *Loop) beginCheckpoint() {
 	oldest.saving = &saving{first: true, checkpoint: host.Checkpoint{
 		Partition: oldest.id, Start: oldest.engine.BeginCheckpoint(), Frame: frame}}
 	s.current = oldest
+}
+
+// logBytesMin is what the log may always grow to: less would write checkpoints
+// of little state over and over, and the log's segments are reused at this size.
+const logBytesMin = 64 << 20
+
+// checkpointEvery is how many bytes of log lie between two checkpoints. All
+// partitions together have their turn while the log grows by as much as their
+// checkpoints hold, within bounds: then writing checkpoints costs about as much
+// as writing the log, and reading the log at a start about as much as reading
+// the checkpoints.
+func (l *Loop) checkpointEvery() int64 {
+	var bytes int64
+	for _, m := range l.owned {
+		bytes += m.saved.Bytes
+	}
+	bytes = min(max(bytes, logBytesMin), l.config.CheckpointBytes)
+	return max(bytes/int64(len(l.owned)), saveRetry)
 }
 
 // oldestChanged is the partition with records after its checkpoint whose
@@ -109,7 +127,7 @@ func (l *Loop) takeSlice(m *member) {
 		b, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
 	b, done := m.engine.Slice(b[:0], sliceBytes)
-	l.stats.SlowestSlice = max(l.stats.SlowestSlice, int64(len(b)))
+	l.stats.LargestSlice = max(l.stats.LargestSlice, int64(len(b)))
 	l.out.Slices = append(l.out.Slices, Slice{Partition: m.id, Bytes: b, First: m.saving.first, Last: done})
 	m.saving.first = false
 	m.saving.flying++
@@ -171,13 +189,20 @@ func (l *Loop) takePublished(in *Input, _ msg.Time) {
 	l.stats.Checkpoints++
 }
 
-// Needed is the oldest frame that recovery of the loop's partitions needs.
-func (l *Loop) Needed() msg.FrameNumber {
-	needed := l.config.Buffer.Frame()
+// Needs says what recovery of the loop's partitions needs: the oldest frame, and
+// the checkpoints that are still all there is to say about their partition, as
+// of a later frame. What is appended after the call is in that frame or later,
+// so the log may be trimmed up to the oldest frame once the list is published.
+func (l *Loop) Needs() (oldest msg.FrameNumber, unchanged []host.Checkpoint) {
+	oldest = l.config.Buffer.Frame()
 	for _, m := range l.owned {
-		if m.changed() {
-			needed = min(needed, m.saved.Frame)
+		switch {
+		case m.changed():
+			oldest = min(oldest, m.saved.Frame)
+		case m.saved.Frame > 0:
+			m.saved.Frame = l.config.Buffer.Frame()
+			unchanged = append(unchanged, m.saved)
 		}
 	}
-	return needed
+	return oldest, unchanged
 }
