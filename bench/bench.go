@@ -2,12 +2,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/signal"
-	"runtime/pprof"
 	"sync"
 	"syscall"
 )
@@ -24,17 +24,10 @@ func Run(ctx context.Context, options Options, stdout, stderr io.Writer) (err er
 	b := &bench{options: options, stdout: stdout, stderr: stderr, progress: newProgress(stderr)}
 	b.table.to = stdout
 	defer b.progress.end()
-	if options.CPUProfile != "" {
-		file, err := os.Create(options.CPUProfile)
-		if err != nil {
-			return fmt.Errorf("make the file of the profile: %w", err)
-		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return fmt.Errorf("profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
+	if b.profiles, err = startProfiles(&options); err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, b.profiles.close()) }()
 	for _, w := range options.workloads {
 		if err := b.workload(ctx, w); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
@@ -48,6 +41,7 @@ type bench struct {
 	options        Options
 	stdout, stderr io.Writer
 	progress       *progress
+	profiles       *profiles
 	table          table
 }
 

@@ -121,6 +121,22 @@ func TestTheTableHasALineForEach(t *testing.T) {
 	}
 }
 
+func TestProfilesAreWritten(t *testing.T) {
+	directory := t.TempDir()
+	cpu, allocations := filepath.Join(directory, "cpu"), filepath.Join(directory, "allocations")
+	_, _, err := runBench(t, t.Context(), "--workload", "update,http", "--concurrency", "2", "--keys", "10", "--duration", "100ms",
+		"--cpu-profile", cpu, "--allocation-profile", allocations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{cpu, allocations} {
+		info, err := os.Stat(name)
+		if err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v, error %v, want a profile", name, info, err)
+		}
+	}
+}
+
 func TestEntitiesRecoverAfterAKill(t *testing.T) {
 	stdout, stderr, err := runBench(t, t.Context(),
 		"--workload", "entities", "--concurrency", "4", "--keys", "500", "--duration", "20ms", "--json")

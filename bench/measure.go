@@ -168,6 +168,9 @@ func (l *lineRun) run(ctx context.Context) error {
 		return err
 	}
 	l.environment.host.log.takeTimes()
+	if err := l.bench.profiles.begin(); err != nil {
+		return err
+	}
 	for i := range slices {
 		l.bench.progress.say("%s, %d callers: %d of %d", l.workload.name, len(l.operations), i+1, slices)
 		m := l.slice(ctx, each)
@@ -177,6 +180,9 @@ func (l *lineRun) run(ctx context.Context) error {
 		}
 		if l.work.operations == 0 || m.failures >= failuresMax {
 			return l.work.failure
+		}
+		if l.bench.profiles.cpu != nil {
+			continue
 		}
 		if l.echoes != nil {
 			l.echo.merge(measure(ctx, l.environment.host.log, l.echoes, each, nil))

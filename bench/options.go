@@ -28,7 +28,8 @@ type Options struct {
 	Keys        int           // 0: the default of the workload
 	Duration    time.Duration // of each line, without warm-up and comparisons
 	Data        string        // directory for the log; empty: the working directory
-	CPUProfile  string        // file for a profile of everything
+	CPUProfile  string        // file for a profile of the work
+	Allocations string        // file for a profile of what was allocated
 	JSON        bool          // one object a line instead of a table
 
 	workloads []*workload
@@ -43,7 +44,8 @@ func (o *Options) Register(set *flag.FlagSet) {
 	set.IntVar(&o.Keys, "keys", 0, fmt.Sprintf("`number` of entities; 0 is %d, for entities %d", keysDefault, keysDefaultMany))
 	set.DurationVar(&o.Duration, "duration", durationDefault, "how long each line is measured")
 	set.StringVar(&o.Data, "data", "", "`directory` on the disk to be measured; a new one in it is made and removed (default the working directory)")
-	set.StringVar(&o.CPUProfile, "cpu-profile", "", "`file` for a CPU profile of the whole run, for go tool pprof")
+	set.StringVar(&o.CPUProfile, "cpu-profile", "", "`file` for a CPU profile, for go tool pprof; nothing is compared meanwhile, so that only the work is in it")
+	set.StringVar(&o.Allocations, "allocation-profile", "", "`file` for a profile of allocations, for go tool pprof -sample_index=alloc_objects")
 }
 
 // Validate says what is wrong with the options, all at once. Run calls it, too.

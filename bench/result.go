@@ -84,7 +84,7 @@ func (l *lineRun) result(keys int) *result {
 		LogBytesPerOp:  round(per(float64(w.written.bytes), w.operations), 1),
 		AllocsPerOp:    round(per(float64(w.allocations), w.operations), 1),
 	}
-	if l.echoes != nil {
+	if l.echo.operations > 0 {
 		bare := l.echo.perSecond(l.echo.operations)
 		r.BareHTTP = round(bare, 1)
 		r.BareHTTPP50 = microseconds(l.echo.times.quantile(0.5))
