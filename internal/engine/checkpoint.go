@@ -489,6 +489,10 @@ func (p *Partition) loadMessage(d *msg.Decoder) {
 		return
 	}
 	box := &p.outboxes[m.ID.Destination]
+	if m.ID.Number > box.next {
+		d.Fail(fmt.Errorf("message %d to %d after %d", m.ID.Number, m.ID.Destination, box.next))
+		return
+	}
 	p.outboxBytes -= box.bytes
 	box.put(m)
 	p.outboxBytes += box.bytes
@@ -616,11 +620,16 @@ func (p *Partition) loadEntry(outer *msg.Decoder, kind msg.FieldNumber) {
 		}
 	}
 	outer.Fail(d.Err())
-	switch i := p.loading; {
-	case i == nil:
+	i := p.loading
+	if i == nil {
 		outer.Fail(fmt.Errorf("entry of field %s before any instance", field))
+		return
+	}
+	switch _, f := i.field(field); {
+	case f != nil && f.list != (kind == sliceItem):
+		outer.Fail(fmt.Errorf("field %s of %s is a map and a list", field, i.ref))
 	case kind == sliceItem:
-		f := i.listField(field)
+		f = i.listField(field)
 		f.items = append(f.items, value)
 	default:
 		i.mapField(field).entries.Set(key, value)

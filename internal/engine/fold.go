@@ -26,13 +26,19 @@ func (p *Partition) Apply(r *msg.Record) error {
 // check refuses a record that names what cannot be: fold relies on it.
 func (p *Partition) check(r *msg.Record) error {
 	for _, id := range r.Consumed {
-		if int(id.Source) >= p.config.Partitions || id.Destination != p.config.Partition {
+		switch {
+		case int(id.Source) >= p.config.Partitions || id.Destination != p.config.Partition:
 			return fmt.Errorf("consumes a message from %d to %d", id.Source, id.Destination)
+		case !p.consumed[id.Source].inWindow(id.Number):
+			return fmt.Errorf("consumes message %d from %d, all up to %d are consumed", id.Number, id.Source, p.consumed[id.Source].low)
 		}
 	}
 	for _, m := range r.Outbox {
-		if int(m.ID.Destination) >= p.config.Partitions || m.ID.Source != p.config.Partition || m.ID.Number == 0 {
+		switch {
+		case int(m.ID.Destination) >= p.config.Partitions || m.ID.Source != p.config.Partition || m.ID.Number == 0:
 			return fmt.Errorf("sends a message from %d to %d", m.ID.Source, m.ID.Destination)
+		case m.ID.Number > p.outboxes[m.ID.Destination].next+msg.Number(len(r.Outbox)):
+			return fmt.Errorf("sends message %d to %d after %d", m.ID.Number, m.ID.Destination, p.outboxes[m.ID.Destination].next)
 		}
 	}
 	for _, id := range r.Acked {

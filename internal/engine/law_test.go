@@ -41,9 +41,9 @@ func worldOf(seed uint64) worldOptions {
 
 // TestWorld runs simulated worlds. A failure prints the seed that repeats it.
 func TestWorld(t *testing.T) {
-	first, count := uint64(1), uint64(150)
+	first, count := uint64(1), uint64(60)
 	if testing.Short() {
-		count = 40
+		count = 20
 	}
 	if *seedFlag != 0 {
 		first, count = *seedFlag, 1

@@ -41,6 +41,9 @@ func identityOf(r *msg.Request, handler string) identity {
 	if r.Identity.IdempotencyKey != "" {
 		return identity{id: msg.FingerprintOf(r.Target.Namespace, r.Target.Kind, r.Target.Key, handler, r.Identity.IdempotencyKey)}
 	}
+	if r.Identity.Session.IsZero() || r.Identity.SessionNumber == 0 {
+		return identity{}
+	}
 	return identity{id: r.Identity.Session, number: r.Identity.SessionNumber}
 }
 
