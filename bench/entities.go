@@ -121,6 +121,9 @@ func runEntities(ctx context.Context, b *bench, callers int) (err error) {
 	}
 
 	b.progress.say("entities: recover")
+	if b.options.CPUProfile != "" { // of recovery: the work is that of other workloads
+		flags = append(flags, "--cpu-profile", b.options.CPUProfile)
+	}
 	second, err := startChild(b.stderr, append([]string{"bench", "--workload", workloadRecover}, flags...))
 	if err != nil {
 		return err
@@ -396,6 +399,9 @@ func (l *checkpointRun) watchScheduling(done <-chan struct{}) {
 // then how it went.
 func recoverEntities(ctx context.Context, b *bench, callers int) error {
 	keys, _ := (&workload{special: recoverEntities}).sizes(b.options.Keys)
+	if err := b.profiles.begin(); err != nil {
+		return err
+	}
 	began := time.Now()
 	said := &recoveryLog{Handler: warnings(b.stderr).Handler()}
 	e, err := startEnvironment(ctx, b.options.Data, keys, 0, callers, said.logger())
@@ -404,6 +410,9 @@ func recoverEntities(ctx context.Context, b *bench, callers int) error {
 	}
 	r := said.recovered()
 	r.RecoveryMS = milliseconds(time.Since(began))
+	if err := b.profiles.close(); err != nil {
+		return errors.Join(err, e.close())
+	}
 	c := e.typed.With(ctx)
 	random := rand.New(rand.NewPCG(2, 2))
 	want := len(textOf(random))

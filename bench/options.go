@@ -44,7 +44,7 @@ func (o *Options) Register(set *flag.FlagSet) {
 	set.IntVar(&o.Keys, "keys", 0, fmt.Sprintf("`number` of entities; 0 is %d, for entities %d", keysDefault, keysDefaultMany))
 	set.DurationVar(&o.Duration, "duration", durationDefault, "how long each line is measured")
 	set.StringVar(&o.Data, "data", "", "`directory` on the disk to be measured; a new one in it is made and removed (default the working directory)")
-	set.StringVar(&o.CPUProfile, "cpu-profile", "", "`file` for a CPU profile, for go tool pprof; nothing is compared meanwhile, so that only the work is in it")
+	set.StringVar(&o.CPUProfile, "cpu-profile", "", "`file` for a CPU profile, for go tool pprof; nothing is compared meanwhile, so that only the work is in it; for entities it is of the recovery")
 	set.StringVar(&o.Allocations, "allocation-profile", "", "`file` for a profile of allocations, for go tool pprof -sample_index=alloc_objects")
 }
 

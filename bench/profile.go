@@ -51,8 +51,9 @@ func (p *profiles) begin() error {
 	return nil
 }
 
-// close writes what there is.
+// close writes what there is. What is closed is not written again.
 func (p *profiles) close() (err error) {
+	defer func() { *p = profiles{} }()
 	if p.begun {
 		pprof.StopCPUProfile()
 	}
