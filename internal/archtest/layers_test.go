@@ -18,6 +18,7 @@ var layers = []struct {
 	{"internal/world/sim", 0},
 	{"ui", 0},
 	{"internal/msg", 1},
+	{"internal/share", 2},
 	{"internal/engine", 2},
 	{"internal/program", 2},
 	{"host", 2},

@@ -7,14 +7,17 @@
 //     written off and replaced, so that others go on; how many may be written
 //     off at once is bounded and visible.
 //  3. Every run is answered by exactly one outcome, however late, unless its
-//     program does not return.
-//  4. What runs is marked in memory that outlives the process.
+//     program does not return; a handler that ends its goroutine is answered
+//     for. What is queued when the pool is closed is not run.
+//  4. What runs is marked in memory that outlives the process. Nothing is
+//     written to that memory once Close has returned.
 //
 // The package does not decide what a late outcome is worth: the engine does.
 package executor
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -30,7 +33,7 @@ type Config struct {
 	Done          func(msg.Partition, *msg.Outcome) // from any goroutine
 	Abandon       func(msg.Partition, uint64)       // the run is to be given up
 	Executors     int
-	WrittenOffMax int
+	WrittenOffMax int           // default 1,000
 	WriteOffAfter time.Duration // in a handler; default 10 ms
 	WarnAfter     time.Duration // in a handler; default 1 s
 	AbandonAfter  time.Duration // in a handler; default 1 min
@@ -56,19 +59,21 @@ func (c Config) withDefaults() Config {
 
 // Pool runs turns. It is safe for concurrent use.
 type Pool struct {
-	config                       Config
-	mu                           sync.Mutex
-	work                         sync.Cond
-	queue                        []task
-	head                         int
-	idle                         int
-	closed                       bool
-	active                       map[*executor]struct{}
-	written                      map[*executor]struct{} // written off, and not back yet
-	ended                        sync.WaitGroup
-	ticks                        atomic.Uint32 // of the watchdog
-	stop                         chan struct{}
-	replaced, abandoned, refused atomic.Uint64
+	config Config
+	ticks  atomic.Uint32 // of the watchdog
+	stop   chan struct{} // tells the watchdog to end
+	ended  chan struct{} // the watchdog has ended
+	empty  chan struct{} // closed when the pool is closed and nothing is waited for
+
+	mu                  sync.Mutex
+	work                sync.Cond
+	queue               queue
+	idle                int
+	closed              bool
+	full                bool                   // as many are written off as may be
+	active              map[*executor]struct{} // in the pool
+	written             map[*executor]struct{} // written off, and not back yet
+	replaced, abandoned uint64
 }
 
 type task struct {
@@ -81,11 +86,11 @@ type executor struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	slot    *mark
-	began   atomic.Uint32 // tick at which the handler began, plus one; 0: none runs
-	current atomic.Pointer[task]
-	off     bool // written off; under the pool's lock
-	warned  bool // watchdog only
-	gone    bool // watchdog only: abandoned
+	began   atomic.Uint32        // tick at which the handler began, plus one; 0: none runs
+	current atomic.Pointer[task] // that runs; nil: none
+	off     bool                 // it ends when its handler returns; under the pool's lock
+	warned  *task                // watchdog only
+	gone    *task                // watchdog only: abandoned
 }
 
 // Stats counts executors.
@@ -96,14 +101,16 @@ type Stats struct {
 
 // New starts a pool.
 func New(c Config) *Pool {
-	p := &Pool{config: c.withDefaults(), active: map[*executor]struct{}{}, written: map[*executor]struct{}{}, stop: make(chan struct{})}
+	p := &Pool{
+		config: c.withDefaults(), stop: make(chan struct{}), ended: make(chan struct{}), empty: make(chan struct{}),
+		active: map[*executor]struct{}{}, written: map[*executor]struct{}{},
+	}
 	p.work.L = &p.mu
 	p.mu.Lock()
 	for range p.config.Executors {
 		p.start()
 	}
 	p.mu.Unlock()
-	p.ended.Add(1)
 	go p.watch()
 	return p
 }
@@ -113,14 +120,15 @@ func (p *Pool) start() {
 	e := &executor{slot: p.config.Marks.take()}
 	e.ctx, e.cancel = context.WithCancel(program.WithLogger(context.Background(), p.config.Logger))
 	p.active[e] = struct{}{}
-	p.ended.Add(1)
 	go p.run(e)
 }
 
-// Submit queues a turn. It does not wait.
+// Submit queues a turn. It does not wait. After Close it does nothing.
 func (p *Pool) Submit(partition msg.Partition, t *msg.Turn) {
 	p.mu.Lock()
-	p.queue = append(p.queue, task{partition, t})
+	if !p.closed {
+		p.queue.push(task{partition, t})
+	}
 	wake := p.idle > 0
 	p.mu.Unlock()
 	if wake {
@@ -128,18 +136,53 @@ func (p *Pool) Submit(partition msg.Partition, t *msg.Turn) {
 	}
 }
 
-// Close ends the pool. It waits for handlers that run, though not for those
-// that are written off.
-func (p *Pool) Close() {
+// Close ends the pool: what is queued is dropped, handlers that run may return
+// until they are written off or ctx ends. An error says how many have not
+// returned; their goroutines end when they do, and nobody hears their outcomes.
+// It is called once.
+func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
+	p.queue = queue{}
+	p.vacate()
+	p.mu.Unlock()
+	p.work.Broadcast()
+	select {
+	case <-p.empty:
+	case <-ctx.Done():
+	}
+	close(p.stop)
+	<-p.ended
+	p.config.Marks.close()
+	return p.leftOver()
+}
+
+// leftOver tells the handlers that have not returned that nobody waits for
+// them, and counts them.
+func (p *Pool) leftOver() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := range p.active {
+		e.cancel()
+	}
 	for e := range p.written {
 		e.cancel()
 	}
-	p.mu.Unlock()
-	p.work.Broadcast()
-	close(p.stop)
-	p.ended.Wait()
+	if n := len(p.active) + len(p.written); n > 0 {
+		return fmt.Errorf("%d handlers have not returned; what they were doing is done again at the next start", n)
+	}
+	return nil
+}
+
+// vacate notes that a closed pool waits for nothing; the lock is held.
+func (p *Pool) vacate() {
+	if p.closed && len(p.active) == 0 {
+		select {
+		case <-p.empty:
+		default:
+			close(p.empty)
+		}
+	}
 }
 
 // Stats says how many executors there are.
@@ -147,8 +190,8 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Executors: len(p.active), WrittenOff: len(p.written), Queued: len(p.queue) - p.head,
-		Replaced: p.replaced.Load(), Abandoned: p.abandoned.Load(),
+		Executors: len(p.active), WrittenOff: len(p.written), Queued: p.queue.len(),
+		Replaced: p.replaced, Abandoned: p.abandoned,
 	}
 }
 
@@ -159,53 +202,92 @@ func (p *Pool) run(e *executor) {
 		if !ok {
 			return
 		}
-		e.current.Store(&t)
-		e.began.Store(p.ticks.Load() + 1)
-		e.slot.set(t.partition, t.turn.Input)
+		e.begin(&t, p.ticks.Load())
 		outcome := p.config.Program.Turn(e.ctx, t.turn)
-		e.slot.clear()
-		e.began.Store(0)
+		e.end()
 		p.config.Done(t.partition, outcome)
 	}
+}
+
+func (e *executor) begin(t *task, tick uint32) {
+	e.current.Store(t)
+	e.began.Store(tick + 1)
+	e.slot.set(t.partition, t.turn.Input)
+}
+
+func (e *executor) end() {
+	e.slot.clear()
+	e.began.Store(0)
+	e.current.Store(nil)
 }
 
 // next waits for a task; false is for an executor that is to end.
 func (p *Pool) next(e *executor) (task, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for {
-		if e.off {
-			return task{}, false
-		}
-		if p.head < len(p.queue) {
-			t := p.queue[p.head]
-			p.queue[p.head] = task{}
-			p.head++
-			if p.head == len(p.queue) {
-				p.queue, p.head = p.queue[:0], 0
-			}
-			return t, true
-		}
-		if p.closed {
-			return task{}, false
+	for !e.off && !p.closed {
+		if p.queue.len() > 0 {
+			return p.queue.pop(), true
 		}
 		p.idle++
 		p.work.Wait()
 		p.idle--
 	}
+	return task{}, false
 }
 
-// leave forgets an executor that ends. Close no longer waits for one that is
-// written off.
+// leave is deferred: it forgets an executor that ends. One whose handler ended
+// the goroutine has an outcome to be given and a place to be filled. A panic
+// does not come from a handler, it is a bug and goes on.
 func (p *Pool) leave(e *executor) {
-	p.mu.Lock()
-	delete(p.active, e)
-	off := e.off
-	delete(p.written, e)
-	p.mu.Unlock()
+	if bug := recover(); bug != nil {
+		panic(bug)
+	}
+	ended := e.current.Load()
+	if ended != nil {
+		e.end()
+	}
 	e.cancel()
 	p.config.Marks.put(e.slot)
-	if !off {
-		p.ended.Done()
+	p.mu.Lock()
+	if _, missing := p.active[e]; missing && !p.closed {
+		p.start()
 	}
+	delete(p.active, e)
+	delete(p.written, e)
+	p.full = p.full && len(p.written) >= p.config.WrittenOffMax
+	p.vacate()
+	p.mu.Unlock()
+	if ended != nil {
+		p.config.Done(ended.partition, program.Ended(ended.turn))
+	}
+}
+
+// queue is a first-in, first-out queue of tasks that reuses its memory.
+type queue struct {
+	tasks []task
+	head  int
+}
+
+func (q *queue) len() int { return len(q.tasks) - q.head }
+
+// push adds a task. Places that are free at the front are used before the
+// memory grows.
+func (q *queue) push(t task) {
+	if len(q.tasks) == cap(q.tasks) && q.head > len(q.tasks)/2 {
+		n := copy(q.tasks, q.tasks[q.head:])
+		clear(q.tasks[n:])
+		q.tasks, q.head = q.tasks[:n], 0
+	}
+	q.tasks = append(q.tasks, t)
+}
+
+func (q *queue) pop() task {
+	t := q.tasks[q.head]
+	q.tasks[q.head] = task{}
+	q.head++
+	if q.head == len(q.tasks) {
+		q.tasks, q.head = q.tasks[:0], 0
+	}
+	return t
 }

@@ -7,7 +7,7 @@ import (
 // watch looks at the executors every half of the time after which one is
 // written off: a handler is noticed after at most one and a half times that.
 func (p *Pool) watch() {
-	defer p.ended.Done()
+	defer close(p.ended)
 	interval := p.config.WriteOffAfter / 2
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -21,27 +21,52 @@ func (p *Pool) watch() {
 	}
 }
 
-// look writes off, warns about, and abandons what has run too long.
+// look writes off, warns about, and abandons what has run too long. Others are
+// told without the lock: a log may be slow.
 func (p *Pool) look(interval time.Duration) {
 	now := p.ticks.Add(1)
+	late, refused := p.findLate(now, interval)
+	if refused {
+		p.config.Logger.Error("too many handlers have not returned: others wait until some do",
+			"written_off", p.config.WrittenOffMax, "cure", "handlers must not wait; put waiting and long work into an activity")
+	}
+	for _, e := range late {
+		t, age := e.current.Load(), time.Duration(e.age(now))*interval
+		if t == nil {
+			continue // it has returned
+		}
+		if age > p.config.WarnAfter && e.warned != t {
+			e.warned = t
+			p.warn(t, age)
+		}
+		if age > p.config.AbandonAfter && e.gone != t {
+			e.gone = t
+			p.abandon(e, t)
+		}
+	}
+}
+
+// findLate writes off what has run too long, and lists what is written off.
+// Refused says that one could not be written off, the first time.
+func (p *Pool) findLate(now uint32, interval time.Duration) (late []*executor, refused bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for e := range p.active {
-		if time.Duration(e.age(now))*interval > p.config.WriteOffAfter {
-			p.writeOff(e)
+		if time.Duration(e.age(now))*interval <= p.config.WriteOffAfter {
+			continue
 		}
+		if len(p.written) < p.config.WrittenOffMax {
+			p.writeOff(e)
+			continue
+		}
+		refused = refused || !p.full
+		p.full = true
+		late = append(late, e)
 	}
 	for e := range p.written {
-		age := time.Duration(e.age(now)) * interval
-		if age > p.config.WarnAfter && !e.warned {
-			e.warned = true
-			p.warn(e, age)
-		}
-		if age > p.config.AbandonAfter && !e.gone {
-			e.gone = true
-			p.abandon(e)
-		}
+		late = append(late, e)
 	}
+	return late, refused
 }
 
 // age is for how many ticks the executor has been in its handler.
@@ -56,35 +81,30 @@ func (e *executor) age(now uint32) uint32 {
 // comes to its end when its handler returns; its outcome counts. Nobody waits
 // for it at Close.
 func (p *Pool) writeOff(e *executor) {
-	if len(p.written) >= p.config.WrittenOffMax {
-		if p.refused.Add(1) == 1 {
-			p.config.Logger.Error("too many handlers have not returned: others wait until some do",
-				"written_off", len(p.written), "cure", "handlers must not wait; put waiting and long work into an activity")
-		}
-		return
-	}
 	e.off = true
 	delete(p.active, e)
 	p.written[e] = struct{}{}
-	p.replaced.Add(1)
-	p.ended.Done()
-	if !p.closed {
-		p.start()
+	if p.closed {
+		p.vacate()
+		return
 	}
+	p.replaced++
+	p.start()
 }
 
-func (p *Pool) warn(e *executor, age time.Duration) {
-	if t := e.current.Load(); t != nil {
-		m := t.turn.Message
-		p.config.Logger.Warn("a handler has not returned: only its own entity waits; handlers must not wait, put waiting and long work into an activity",
-			"kind", m.Target.Kind, "key", m.Target.Key, "handler", m.Handler, "invocation", m.Invocation.String(), "after", age)
-	}
+func (p *Pool) warn(t *task, age time.Duration) {
+	m := t.turn.Message
+	p.config.Logger.Warn("a handler has not returned: only its own entity waits; handlers must not wait, put waiting and long work into an activity",
+		"kind", m.Target.Kind, "key", m.Target.Key, "handler", m.Handler, "invocation", m.Invocation.String(), "after", age)
 }
 
-func (p *Pool) abandon(e *executor) {
-	p.abandoned.Add(1)
+// abandon gives a run up: its entity goes on without it. The executor runs
+// nothing else, because its context has ended.
+func (p *Pool) abandon(e *executor, t *task) {
+	p.mu.Lock()
+	e.off = true
+	p.abandoned++
+	p.mu.Unlock()
 	e.cancel()
-	if t := e.current.Load(); t != nil {
-		p.config.Abandon(t.partition, t.turn.Run)
-	}
+	p.config.Abandon(t.partition, t.turn.Run)
 }

@@ -36,6 +36,8 @@ type Ingress struct {
 	waiters  sync.Pool
 	state    atomic.Int32
 	inflight atomic.Int64
+	broken   chan struct{} // closed by Fail
+	failure  *msg.Error    // set before broken is closed
 }
 
 type served struct {
@@ -56,7 +58,7 @@ func New(c Config) *Ingress {
 	if c.BodyBytesMax == 0 {
 		c.BodyBytesMax = BodyBytesMaxDefault
 	}
-	i := &Ingress{config: c, kinds: map[string]*served{}}
+	i := &Ingress{config: c, kinds: map[string]*served{}, broken: make(chan struct{})}
 	i.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
 	names := make([]string, 0, len(c.Description.Kinds))
 	for _, k := range c.Description.Kinds {
@@ -96,6 +98,16 @@ func (i *Ingress) Open() { i.state.CompareAndSwap(starting, open) }
 // Stop refuses requests from now on. Those that were admitted go on.
 func (i *Ingress) Stop() { i.state.Store(stopping) }
 
+// Fail refuses requests from now on, and tells everybody who waits that the fate
+// of their request is not known: nothing will come of it in this process. It is
+// called once.
+func (i *Ingress) Fail(cause error) {
+	i.Stop()
+	i.failure = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable,
+		"the node's log has failed, whether the request was done is not known: %v", cause)
+	close(i.broken)
+}
+
 // Inflight is how many requests wait for their answer.
 func (i *Ingress) Inflight() int { return int(i.inflight.Load()) }
 
@@ -121,7 +133,7 @@ type waiter struct {
 
 var _ msg.Waiter = (*waiter)(nil)
 
-// Answer implements msg.Waiter.
+// Answer implements msg.Waiter. It is called once for each request.
 func (w *waiter) Answer(r msg.Reply) {
 	w.reply = r
 	w.ready <- struct{}{}
@@ -129,14 +141,19 @@ func (w *waiter) Answer(r msg.Reply) {
 
 // Do admits a request and waits for its answer until ctx ends. A request that
 // was admitted goes on when ctx ends; the answer then says that its fate is not
-// known.
+// known. One whose ctx has ended before is not admitted. The deadline of ctx is
+// the request's, unless that has one.
 func (i *Ingress) Do(ctx context.Context, r *msg.Request) msg.Reply {
 	i.inflight.Add(1)
 	defer i.inflight.Add(-1)
+	if ctx.Err() != nil {
+		return msg.Reply{Err: never(ctx)}
+	}
 	if err := i.admit(r); err != nil {
 		return msg.Reply{Err: err}
 	}
-	if deadline, ok := ctx.Deadline(); ok && r.Deadline == 0 && r.Operation != msg.OperationSubmit {
+	deadline, ok := ctx.Deadline()
+	if ok && r.Deadline == 0 && r.Operation != msg.OperationSubmit && deadline.Before(Horizon.Std()) {
 		r.Deadline = msg.TimeOf(deadline)
 	}
 	switch r.Operation {
@@ -161,10 +178,19 @@ func (i *Ingress) ask(ctx context.Context, p msg.Partition, r *msg.Request) msg.
 		w.reply = msg.Reply{}
 		i.waiters.Put(w)
 		return reply
+	case <-i.broken:
+		return msg.Reply{Invocation: r.Invocation, Err: i.failure}
 	case <-ctx.Done():
 		i.config.Command(p, msg.Command{Kind: msg.CommandLeave, Request: &msg.Request{Invocation: r.Invocation}, Waiter: w})
 		return msg.Reply{Invocation: r.Invocation, Err: left(ctx)}
 	}
+}
+
+func never(ctx context.Context) *msg.Error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable, "the deadline passed before the request was made; nothing was done")
+	}
+	return msg.Errorf(msg.CodeCancelled, msg.ClassConflict, "the caller had gone before the request was made; nothing was done")
 }
 
 func left(ctx context.Context) *msg.Error {
@@ -211,6 +237,9 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 		return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "nothing serves kind %q; kinds: %s", r.Target.Kind, i.names)
 	}
 	if r.Operation == msg.OperationList {
+		if r.Limit < 1 {
+			return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument, "the limit is %d, it must be at least 1", r.Limit)
+		}
 		return nil
 	}
 	if err := msg.ValidKey(r.Target.Key); err != nil {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-io/holdfast/host"
@@ -20,6 +19,7 @@ import (
 	"github.com/holdfast-io/holdfast/internal/partition"
 	"github.com/holdfast-io/holdfast/internal/partition/driver"
 	"github.com/holdfast-io/holdfast/internal/program"
+	"github.com/holdfast-io/holdfast/internal/share"
 )
 
 // Config is what a node is made from.
@@ -63,26 +63,20 @@ type Node struct {
 	config    Config
 	ingress   *ingress.Ingress
 	loops     []*partition.Loop
-	buffer    *driver.Buffer
+	buffer    *share.Buffer[*partition.Committer]
 	driver    *driver.Driver
 	executors *executor.Pool
 	saver     *saver
-	failed    chan error
-	flushed   chan int
-	recovery  Recovery
-	closing   sync.Once
-	failure   atomic.Pointer[error]
 	observed  []observed // by loop
-}
+	recovery  Recovery
 
-// observed is what a loop's goroutine last said of it.
-type observed struct {
-	mu         sync.Mutex
-	loop       partition.Stats
-	partitions engine.Stats
-	idle       bool
-	wanted     atomic.Bool
-	ready      chan struct{}
+	failed  chan error    // yields why the log has failed, once
+	broken  chan struct{} // closed when the log has failed
+	failure error         // why; set before broken is closed
+	flushed chan int      // yields each loop that has taken its last checkpoints
+	stopped chan struct{} // closed when the loops have ended
+	closing sync.Once
+	result  error // of Close
 }
 
 // Recovery says what recovery did.
@@ -95,10 +89,13 @@ type Recovery struct {
 }
 
 // Start recovers the partitions and begins to serve. The host stays the
-// caller's, to be closed after Close.
+// caller's, to be closed after Close, or after an error.
 func Start(ctx context.Context, c Config) (*Node, error) {
 	c = c.withDefaults()
-	n := &Node{config: c, failed: make(chan error, 1), flushed: make(chan int, c.Loops)}
+	n := &Node{
+		config: c, failed: make(chan error, 1), broken: make(chan struct{}),
+		flushed: make(chan int, c.Loops), stopped: make(chan struct{}),
+	}
 	begun := time.Now()
 	epoch, last, err := c.Host.Log().Acquire(ctx)
 	if err != nil {
@@ -112,21 +109,21 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", host.ErrIncompatible, err)
 	}
-	interrupted := executor.ReadMarks(c.Host.Marks())
-	for _, inputs := range interrupted {
-		n.recovery.Interrupted += len(inputs)
+	n.assemble(epoch, last, recovered)
+	first, err := n.takeUp(epoch, rules)
+	if err != nil {
+		return nil, err
 	}
 	n.recovery.Took = time.Since(begun)
-	n.assemble(epoch, last, recovered)
-	n.run(epoch, rules, interrupted)
+	n.run(first)
 	n.ingress.Open()
 	return n, nil
 }
 
-// assemble makes the parts.
+// assemble makes the passive parts.
 func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.Recovered) {
 	c := n.config
-	n.buffer = driver.NewBuffer(partition.NewCommitter(epoch, last, c.Host.Capabilities().FrameBytesMax))
+	n.buffer = share.NewBuffer(partition.NewCommitter(epoch, last, c.Host.Capabilities().FrameBytesMax))
 	for i := range c.Loops {
 		var owned []partition.Recovered
 		for p := i; p < len(recovered); p += c.Loops {
@@ -136,9 +133,6 @@ func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.
 			partition.Config{Buffer: n.buffer, CheckpointBytes: c.CheckpointBytes / int64(c.Loops)}, len(recovered), owned))
 	}
 	n.observed = make([]observed, c.Loops)
-	for i := range n.observed {
-		n.observed[i].ready = make(chan struct{}, 1)
-	}
 	n.ingress = ingress.New(ingress.Config{
 		Description: c.Program.Describe(), Partitions: len(recovered), Room: c.Host.Log().Room,
 		Command: func(p msg.Partition, cmd msg.Command) { n.driver.Command(p, cmd) },
@@ -146,11 +140,15 @@ func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.
 	})
 }
 
-// run starts the goroutines: the executors first, since the loops give them
+// run starts the goroutines: the executors before the loops, which give them
 // work at once.
-func (n *Node) run(epoch msg.Epoch, rules []msg.KindRule, interrupted map[msg.Partition][]msg.Fingerprint) {
+func (n *Node) run(first []*partition.Output) {
 	c := n.config
-	n.saver = newSaver(c.Host, c.Loops, n.tell, c.Logger)
+	n.driver = driver.New(driver.Config{
+		Partitions: c.Host.Identity().Partitions, Loops: n.loops, Buffer: n.buffer, Log: c.Host.Log(),
+		Now: n.now, First: first, Take: n.take, Failed: n.fail,
+	})
+	n.saver = newSaver(c.Host, c.Loops, n.driver.Tell, c.Logger)
 	n.executors = executor.New(executor.Config{
 		Program: c.Program, Executors: c.Executors, WrittenOffMax: c.WrittenOffMax, AbandonAfter: c.AbandonAfter,
 		Marks: executor.NewMarks(c.Host.Marks()), Logger: c.Logger,
@@ -161,18 +159,7 @@ func (n *Node) run(epoch msg.Epoch, rules []msg.KindRule, interrupted map[msg.Pa
 			n.driver.Command(p, msg.Command{Kind: msg.CommandAbandon, Run: run})
 		},
 	})
-	hold := make(chan struct{})
-	n.driver = driver.Start(driver.Config{
-		Loops: n.loops, Buffer: n.buffer, Log: c.Host.Log(), Now: n.now, Take: n.take, Failed: n.fail,
-		First: func(loop int) *partition.Output {
-			<-hold
-			added := loop == 0 && len(rules) > 0 && n.loops[0].AddKinds(0, n.now(), rules).Appended
-			out := n.loops[loop].Recover(n.now(), epoch, interrupted)
-			out.Appended = out.Appended || added
-			return out
-		},
-	}, c.Host.Identity().Partitions)
-	close(hold)
+	n.driver.Start()
 }
 
 func nonce() uint64 {
@@ -182,8 +169,6 @@ func nonce() uint64 {
 }
 
 func (n *Node) now() msg.Time { return msg.TimeOf(n.config.Now()) }
-
-func (n *Node) tell(loop int, in partition.Input) { n.driver.Tell(loop, in) }
 
 // take carries out what a turn of a loop asks for, on the loop's goroutine.
 func (n *Node) take(loop int, o *partition.Output) {
@@ -203,10 +188,11 @@ func (n *Node) take(loop int, o *partition.Output) {
 	n.observe(loop)
 }
 
-// fail is told that the log is poisoned.
+// fail is told, once, that the log has failed: whoever waits hears it now.
 func (n *Node) fail(err error) {
-	n.failure.Store(&err)
-	n.ingress.Stop()
+	n.failure = err
+	close(n.broken)
+	n.ingress.Fail(err)
 	n.failed <- err
 }
 
@@ -219,70 +205,113 @@ func (n *Node) Failed() <-chan error { return n.failed }
 // Recovery says what recovery did.
 func (n *Node) Recovery() Recovery { return n.recovery }
 
-// Close ends the node: no new requests, then those admitted are finished, then
+// Close ends the node: no new requests, then those admitted are answered, then
 // every partition gets a checkpoint, as far as ctx allows. What was
-// acknowledged is durable in any case.
-func (n *Node) Close(ctx context.Context) (err error) {
-	n.closing.Do(func() { err = n.close(ctx) })
-	return err
+// acknowledged is durable in any case. The error says what the log has failed
+// of, or what was not finished.
+func (n *Node) Close(ctx context.Context) error {
+	n.closing.Do(func() { n.result = n.close(ctx) })
+	return n.result
 }
 
 func (n *Node) close(ctx context.Context) error {
 	n.ingress.Stop()
 	unfinished := n.drain(ctx)
-	if n.failure.Load() == nil && unfinished == nil {
-		unfinished = n.flush(ctx)
+	n.settle(ctx)
+	unfinished = errors.Join(unfinished, n.executors.Close(ctx))
+	if err := n.flush(ctx); unfinished == nil {
+		unfinished = err
 	}
-	n.executors.Close()
 	n.driver.Stop()
+	close(n.stopped)
 	n.saver.close()
-	if failure := n.failure.Load(); failure != nil {
-		return *failure
+	if n.hasFailed() {
+		return n.failure
 	}
 	return unfinished
 }
 
-// drain waits until no request waits, no handler runs, and all is durable.
-func (n *Node) drain(ctx context.Context) error {
-	for n.failure.Load() == nil && !n.idle(ctx) {
-		select {
-		case <-ctx.Done():
-			return errors.New("the time to stop was over before all that was admitted had finished; it goes on at the next start")
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
-}
-
-func (n *Node) idle(ctx context.Context) bool {
-	if n.ingress.Inflight() > 0 || !n.buffer.Empty() {
+func (n *Node) hasFailed() bool {
+	select {
+	case <-n.broken:
+		return true
+	default:
 		return false
 	}
-	for i := range n.observed {
-		n.look(ctx, i)
-		n.observed[i].mu.Lock()
-		idle := n.observed[i].idle
-		n.observed[i].mu.Unlock()
-		if !idle {
+}
+
+const (
+	// pollFirst and pollMax are the times between two looks at whether all is
+	// done.
+	pollFirst = time.Millisecond
+	pollMax   = 16 * time.Millisecond
+	// settleMax is how long what was sent before the end may go on after the
+	// last request was answered. What has not ended then is durable and goes on
+	// at the next start: there may always be more, of entities that send to
+	// each other without end.
+	settleMax = time.Second
+)
+
+// drain waits until no request waits for its answer.
+func (n *Node) drain(ctx context.Context) error {
+	if n.until(ctx, func() bool { return n.ingress.Inflight() == 0 }) || n.hasFailed() {
+		return nil
+	}
+	return fmt.Errorf("stop with %d requests that were not answered in time: %w", n.ingress.Inflight(), ctx.Err())
+}
+
+// settle gives messages and timers that are under way some time to come to
+// rest.
+func (n *Node) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleMax)
+	defer cancel()
+	n.until(ctx, func() bool { return n.idle(ctx) })
+}
+
+// until polls a condition. It reports false if ctx ended or the log failed
+// before it held.
+func (n *Node) until(ctx context.Context, holds func() bool) bool {
+	for pause := pollFirst; !holds(); pause = min(2*pause, pollMax) {
+		select {
+		case <-ctx.Done():
 			return false
+		case <-n.broken:
+			return false
+		case <-time.After(pause):
 		}
 	}
 	return true
 }
 
+// idle says that nothing runs, nothing is due, and all is durable. The loops
+// are looked at twice: one may have given another something to do.
+func (n *Node) idle(ctx context.Context) bool {
+	before, idle := n.lookAll(ctx)
+	if !idle {
+		return false
+	}
+	after, idle := n.lookAll(ctx)
+	return idle && before == after && n.durable()
+}
+
+// durable says that everything that was appended is durable.
+func (n *Node) durable() (empty bool) {
+	n.buffer.With(func(c *partition.Committer) { empty = c.Empty() })
+	return empty
+}
+
 // flush takes a checkpoint of every partition that has changed.
 func (n *Node) flush(ctx context.Context) error {
 	for i := range n.loops {
-		n.tell(i, partition.Input{Kind: partition.InputFlush})
+		n.driver.Tell(i, partition.Input{Kind: partition.InputFlush})
 	}
 	for range n.loops {
 		select {
 		case <-n.flushed:
-		case err := <-n.failed:
-			n.failed <- err
-			return err
+		case <-n.broken:
+			return nil
 		case <-ctx.Done():
-			return errors.New("the time to stop was over before the last checkpoint; the next start reads more of the log")
+			return fmt.Errorf("stop before the last checkpoint, the next start reads more of the log: %w", ctx.Err())
 		}
 	}
 	return nil

@@ -8,8 +8,10 @@ import (
 
 	"github.com/holdfast-io/holdfast/host"
 	"github.com/holdfast-io/holdfast/internal/engine"
+	"github.com/holdfast-io/holdfast/internal/executor"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
+	"github.com/holdfast-io/holdfast/internal/partition/driver"
 )
 
 // recover builds every partition from its checkpoint and the records after it.
@@ -132,6 +134,53 @@ func (n *Node) replay(ctx context.Context, list []partition.Recovered) error {
 		}
 	}
 	return nil
+}
+
+// takeUp starts what recovery has found under way, and returns what the loops
+// ask for.
+func (n *Node) takeUp(epoch msg.Epoch, rules []msg.KindRule) ([]*partition.Output, error) {
+	interrupted := executor.ReadMarks(n.config.Host.Marks())
+	for _, inputs := range interrupted {
+		n.recovery.Interrupted += len(inputs)
+	}
+	first := make([]*partition.Output, len(n.loops))
+	var wait sync.WaitGroup
+	for i, l := range n.loops {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			added := l.Owns(0) && len(rules) > 0 && l.AddKinds(0, n.now(), rules).Appended
+			first[i] = l.Recover(n.now(), epoch, interrupted)
+			first[i].Appended = first[i].Appended || added
+		}()
+	}
+	wait.Wait()
+	if n.recovery.Interrupted > 0 {
+		return first, n.writeDown()
+	}
+	return first, nil
+}
+
+// writeDown makes durable what recovery has noted, before any handler runs and
+// before the marks that it read are cleared: an input that ends the process
+// has its attempts counted, however soon it ends it again.
+func (n *Node) writeDown() error {
+	n.buffer.With(func(c *partition.Committer) { c.Want(c.Stats().Appended, 1) })
+	for {
+		var next partition.Work
+		n.buffer.With(func(c *partition.Committer) { next = c.Next(n.now()) })
+		if next.Frame == nil {
+			return nil
+		}
+		err := driver.Write(n.buffer, n.config.Host.Log(), n.now, next, func(position msg.Position) {
+			for _, l := range n.loops {
+				l.Push(partition.Input{Kind: partition.InputDurable, Position: position})
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("write down what was interrupted: %w", err)
+		}
+	}
 }
 
 // apply folds a record, unless the checkpoint of its partition holds it.

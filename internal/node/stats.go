@@ -2,65 +2,95 @@ package node
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 
 	"github.com/holdfast-io/holdfast/internal/engine"
 	"github.com/holdfast-io/holdfast/internal/executor"
 	"github.com/holdfast-io/holdfast/internal/partition"
-	"github.com/holdfast-io/holdfast/internal/partition/driver"
 )
 
 // Stats says what a node has done and holds.
 type Stats struct {
 	Partitions engine.Stats // summed
 	Loops      partition.Stats
-	Log        driver.Stats
+	Log        partition.CommitterStats
 	Executors  executor.Stats
 	Inflight   int
 	Recovery   Recovery
 }
 
-// Stats asks the loops; it returns what they said last if ctx ends before.
+// Stats asks the loops; it returns what they said last if ctx ends before, or
+// the node is closed.
 func (n *Node) Stats(ctx context.Context) Stats {
-	s := Stats{
-		Log: n.buffer.Stats(), Executors: n.executors.Stats(), Inflight: n.ingress.Inflight(), Recovery: n.recovery,
-	}
+	s := Stats{Executors: n.executors.Stats(), Inflight: n.ingress.Inflight(), Recovery: n.recovery}
+	n.buffer.With(func(c *partition.Committer) { s.Log = c.Stats() })
 	for i := range n.observed {
 		n.look(ctx, i)
-		n.observed[i].mu.Lock()
-		s.Partitions = s.Partitions.Add(n.observed[i].partitions)
-		s.Loops = s.Loops.Add(n.observed[i].loop)
-		n.observed[i].mu.Unlock()
+		o := &n.observed[i]
+		o.mu.Lock()
+		s.Partitions = s.Partitions.Add(o.partitions)
+		s.Loops = s.Loops.Add(o.loop)
+		o.mu.Unlock()
 	}
 	return s
+}
+
+// observed is what a loop's goroutine last said of it.
+type observed struct {
+	asked atomic.Bool // somebody waits
+
+	mu         sync.Mutex
+	loop       partition.Stats
+	partitions engine.Stats
+	idle       bool
+	waiting    []chan struct{} // closed when the loop speaks
 }
 
 // look asks a loop for its numbers and waits for them.
 func (n *Node) look(ctx context.Context, loop int) {
 	o := &n.observed[loop]
+	told := make(chan struct{})
+	o.mu.Lock()
+	o.waiting = append(o.waiting, told)
+	o.mu.Unlock()
+	o.asked.Store(true)
+	n.driver.Tell(loop, partition.Input{Kind: partition.InputNudge})
 	select {
-	case <-o.ready: // an answer that nobody took
-	default:
-	}
-	o.wanted.Store(true)
-	n.tell(loop, partition.Input{Kind: partition.InputNudge})
-	select {
-	case <-o.ready:
+	case <-told:
+	case <-n.stopped:
 	case <-ctx.Done():
 	}
 }
 
-// observe takes a loop's numbers if they are wanted, on its goroutine.
+// observe takes a loop's numbers if somebody asked, on its goroutine.
 func (n *Node) observe(loop int) {
 	o := &n.observed[loop]
-	if !o.wanted.CompareAndSwap(true, false) {
+	if !o.asked.Load() {
 		return
 	}
+	o.asked.Store(false) // who asks from here on is heard in the next turn
 	l := n.loops[loop]
 	o.mu.Lock()
-	o.loop, o.partitions, o.idle = l.Stats(), l.PartitionStats(), l.Idle()
-	o.mu.Unlock()
-	select {
-	case o.ready <- struct{}{}:
-	default:
+	defer o.mu.Unlock()
+	o.loop, o.partitions, o.idle = l.Stats(), l.PartitionStats(), l.Idle(n.now())
+	for _, told := range o.waiting {
+		close(told)
 	}
+	o.waiting = nil
+}
+
+// lookAll asks every loop whether it is idle, and how many steps all of them
+// have made.
+func (n *Node) lookAll(ctx context.Context) (steps uint64, idle bool) {
+	idle = true
+	for i := range n.observed {
+		n.look(ctx, i)
+		o := &n.observed[i]
+		o.mu.Lock()
+		idle = idle && o.idle
+		steps += o.loop.Steps
+		o.mu.Unlock()
+	}
+	return steps, idle && ctx.Err() == nil
 }

@@ -20,6 +20,9 @@ const (
 	// gatherPart is the part of a sync's time that may be spent on waiting for
 	// callers that the last frame had and this one has not yet: a fifth.
 	gatherPart = 5
+	// sealAfter is how long the log is at rest before its last frame is sealed:
+	// an unsealed one may be taken for torn if it is damaged later.
+	sealAfter = time.Second
 )
 
 // Committer collects records in an open buffer and hands them out as frames,
@@ -38,19 +41,50 @@ type Committer struct {
 	written   msg.Position // last position in a frame that was handed out
 	wanted    int          // answers that wait for the open buffer
 
-	flying     *host.Frame
-	frame      host.Frame
-	flyingEnd  msg.Position
-	flown      int // answers that waited for the last frame
-	syncTime   time.Duration
-	landed     msg.Time // when the last frame became durable
-	continuing bool     // the open buffer begins inside a record
+	flying    *host.Frame
+	frame     host.Frame
+	flyingEnd msg.Position
+	flown     int // answers that waited for the last frame
+	syncTime  time.Duration
+	landed    msg.Time // when the last frame became durable
+	left      bool     // the open buffer begins with what the last frame had no room for
+	sealed    bool     // the last frame is sealed, or was before this committer began
+	stats     CommitterStats
+}
+
+// Work is what a committer wants done next: one of its fields is set, or none
+// if there is nothing to do until records are appended.
+type Work struct {
+	Frame *host.Frame   // is to be written; then Written
+	Seal  bool          // the last frame is to be sealed; then Sealed
+	Wait  time.Duration // ask again after it, or when something happens
+}
+
+// CommitterStats counts what a committer has taken and written.
+type CommitterStats struct {
+	Frames, Records, Bytes uint64
+	SyncSeconds            float64
+	SyncTimes              SyncHistogram
+	Appended, Durable      msg.Position
+}
+
+// SyncHistogram counts syncs by time: bucket i holds those of at most
+// 2^i × 10 µs; the last holds the rest.
+type SyncHistogram [18]uint64
+
+func (h *SyncHistogram) add(took time.Duration) {
+	bucket, bound := 0, 10*time.Microsecond
+	for ; took > bound && bucket < len(h)-1; bound *= 2 {
+		bucket++
+	}
+	h[bucket]++
 }
 
 // NewCommitter makes a committer that goes on after a frame; the zero frame is
 // before the first.
 func NewCommitter(epoch msg.Epoch, last host.Frame, payloadMax int) *Committer {
-	c := &Committer{epoch: epoch, limit: payloadMax, number: last.Number}
+	invariant.Check(payloadMax > chunkHeadMax, "a frame of %d bytes has no room for a record", payloadMax)
+	c := &Committer{epoch: epoch, limit: payloadMax, number: last.Number, sealed: true}
 	if last.Number > 0 {
 		c.previous = last.Hash()
 		c.position = last.First + msg.Position(last.Count) - 1
@@ -69,6 +103,7 @@ func (c *Committer) Append(now msg.Time, record []byte) msg.Position {
 	}
 	c.open = appendChunk(c.open, record)
 	c.position++
+	c.stats.Records++
 	return c.position
 }
 
@@ -83,20 +118,29 @@ func (c *Committer) Want(position msg.Position, n int) {
 // one before it.
 func (c *Committer) Frame() msg.FrameNumber { return c.number + 1 }
 
-// Durable is the position up to which everything is durable.
-func (c *Committer) Durable() msg.Position { return c.durable }
+// Stats says what has been taken and written.
+func (c *Committer) Stats() CommitterStats {
+	s := c.stats
+	s.Appended, s.Durable = c.position, c.durable
+	return s
+}
 
-// Empty says that nothing waits to be written.
+// Empty says that everything that was appended is durable.
 func (c *Committer) Empty() bool { return len(c.open) == 0 && c.flying == nil }
 
-// Next hands out a frame to be written. With nil it says how long to wait
-// before asking again, unless something happens; 0 is for ever.
-func (c *Committer) Next(now msg.Time) (*host.Frame, time.Duration) {
-	if c.flying != nil || len(c.open) == 0 {
-		return nil, 0
+// Next says what is to be done. While a frame is being written that is
+// nothing.
+func (c *Committer) Next(now msg.Time) Work {
+	// A clock that was set back must not hold anything up.
+	c.openSince, c.landed = min(c.openSince, now), min(c.landed, now)
+	switch {
+	case c.flying != nil:
+		return Work{}
+	case len(c.open) == 0:
+		return c.rest(now)
 	}
 	if wait := c.wait(now); wait > 0 {
-		return nil, wait
+		return Work{Wait: wait}
 	}
 	payload, count := c.swap()
 	c.number++
@@ -108,18 +152,28 @@ func (c *Committer) Next(now msg.Time) (*host.Frame, time.Duration) {
 	c.written += msg.Position(count)
 	c.flyingEnd = c.written
 	c.flown, c.wanted = c.wanted, 0
-	return c.flying, 0
+	return Work{Frame: c.flying}
+}
+
+// rest seals the last frame when nothing has been appended for a while.
+func (c *Committer) rest(now msg.Time) Work {
+	if c.sealed {
+		return Work{}
+	}
+	if wait := time.Duration(c.landed-now) + sealAfter; wait > 0 {
+		return Work{Wait: wait}
+	}
+	return Work{Seal: true}
 }
 
 // wait is how long the open buffer may wait for more.
 func (c *Committer) wait(now msg.Time) time.Duration {
-	if len(c.open) >= lazyBytes || c.continuing {
+	switch {
+	case len(c.open) >= lazyBytes || c.left:
 		return 0
-	}
-	if c.wanted == 0 {
+	case c.wanted == 0:
 		return time.Duration(c.openSince-now) + lazyDelay
-	}
-	if c.wanted < c.flown {
+	case c.wanted < c.flown:
 		return time.Duration(max(c.landed, c.openSince)-now) + c.syncTime/gatherPart
 	}
 	return 0
@@ -128,47 +182,60 @@ func (c *Committer) wait(now msg.Time) time.Duration {
 // swap takes a frame's payload out of the open buffer and counts the records
 // that end in it.
 func (c *Committer) swap() (payload []byte, count int) {
-	if len(c.open) <= c.limit {
-		payload, c.open, c.spare = c.open, c.spare[:0], nil
-		count = int(c.position - c.written)
-		c.continuing = false
-		return payload, count
+	c.left = len(c.open) > c.limit
+	if c.left {
+		return c.split()
 	}
-	return c.split()
+	payload, c.open, c.spare = c.open, c.spare[:0], nil
+	return payload, int(c.position - c.written)
 }
 
 // split takes as much of the open buffer as one frame holds.
 func (c *Committer) split() (payload []byte, count int) {
-	rest := c.open
+	end := 0
 	for {
-		chunk, flags, after, err := chunkAt(rest)
-		invariant.Check(err == nil && flags&chunkGoesOn == 0, "open buffer: %v", err)
-		if size := len(rest) - len(after); len(payload)+size <= c.limit {
-			payload = append(payload, rest[:size]...)
-			rest = after
-			count++
-			continue
+		_, _, rest, err := chunkAt(c.open[end:])
+		invariant.Check(err == nil, "open buffer: %v", err)
+		next := len(c.open) - len(rest)
+		if next > c.limit {
+			break
 		}
-		if len(payload) == 0 { // a record that no frame holds
-			part := c.limit - chunkHeadMax
-			payload = appendPart(payload, chunk[:part], flags|chunkGoesOn)
-			c.open = append(appendPart(nil, chunk[part:], chunkGoneOn), after...)
-			c.continuing = true
-			return payload, 0
-		}
-		c.open = append([]byte(nil), rest...)
-		c.continuing = false
-		return payload, count
+		end = next
+		count++
 	}
+	if count == 0 {
+		return c.cut(), 0
+	}
+	payload = c.open[:end]
+	c.open, c.spare = append(c.spare[:0], c.open[end:]...), nil
+	return payload, count
+}
+
+// cut takes the first part of a record that no frame holds.
+func (c *Committer) cut() (payload []byte) {
+	record, flags, rest, err := chunkAt(c.open)
+	invariant.Check(err == nil && flags&chunkGoesOn == 0, "open buffer: flags %d, %v", flags, err)
+	part := c.limit - chunkHeadMax
+	payload = appendPart(nil, record[:part], flags|chunkGoesOn)
+	open := make([]byte, 0, chunkHeadMax+len(record)-part+len(rest))
+	c.open = append(appendPart(open, record[part:], chunkGoneOn), rest...)
+	return payload
 }
 
 // Written says that the frame handed out last is durable, how long that took,
 // and the frame's hash, which the caller computes where nobody waits for it.
 func (c *Committer) Written(now msg.Time, took time.Duration, hash host.FrameHash) {
 	invariant.Check(c.flying != nil, "a frame was written that was not handed out")
+	c.stats.Frames++
+	c.stats.Bytes += uint64(len(c.flying.Payload))
+	c.stats.SyncSeconds += took.Seconds()
+	c.stats.SyncTimes.add(took)
 	c.previous = hash
 	c.spare = c.flying.Payload[:0]
 	c.durable = c.flyingEnd
 	c.flying = nil
-	c.syncTime, c.landed = took, now
+	c.syncTime, c.landed, c.sealed = took, now, false
 }
+
+// Sealed says that the last frame has been sealed.
+func (c *Committer) Sealed() { c.sealed = true }

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"slices"
+	"time"
 
 	"github.com/holdfast-io/holdfast/host"
 	"github.com/holdfast-io/holdfast/internal/engine"
@@ -180,7 +181,7 @@ func (l *Loop) Recover(now msg.Time, epoch msg.Epoch, interrupted map[msg.Partit
 	for _, m := range l.owned {
 		l.step.Reset()
 		m.engine.Recover(now, epoch, interrupted[m.id], &l.step)
-		l.carry(m, now)
+		l.carry(m, now, 0)
 		l.schedule(m)
 	}
 	return &l.out
@@ -191,7 +192,7 @@ func (l *Loop) AddKinds(p msg.Partition, now msg.Time, rules []msg.KindRule) *Ou
 	l.out.reset()
 	l.step.Reset()
 	l.members[p].engine.AddKinds(now, rules, &l.step)
-	l.carry(l.members[p], now)
+	l.carry(l.members[p], now, 0)
 	return &l.out
 }
 
@@ -263,9 +264,7 @@ func (l *Loop) takeCommand(in *Input, now msg.Time) {
 	l.step.Reset()
 	m.engine.Step(&in.Command, &l.step)
 	l.stats.Steps++
-	before := l.position
-	l.carry(m, now)
-	invariant.Check(l.position == before || before+1 > in.Cause, "xx")
+	l.carry(m, now, in.Cause)
 	l.schedule(m)
 }
 
@@ -289,11 +288,13 @@ func poisonedError(cause error) *msg.Error {
 		"the node's log has failed, whether the request was done is not known: %v", cause)
 }
 
-// carry appends what a step decided and then lets its effects go.
-func (l *Loop) carry(m *member, now msg.Time) {
+// carry appends what a step decided and then lets its effects go. The cause is
+// the position that everything comes after.
+func (l *Loop) carry(m *member, now msg.Time, cause msg.Position) {
 	for _, r := range l.step.Records {
 		l.scratch = msg.AppendRecord(l.scratch[:0], r)
 		l.position = l.config.Buffer.Append(now, l.scratch)
+		invariant.Check(l.position > cause, "the record at %d comes of the one at %d", l.position, cause)
 		l.pending.push(appended{l.position, m, r.Index})
 		l.out.Appended = true
 		l.stats.Records++
@@ -327,10 +328,10 @@ func (l *Loop) effect(m *member, e *msg.Effect) int {
 
 func (l *Loop) route(p msg.Partition, c msg.Command) {
 	if l.members[p] != nil {
-		l.inputs.push(Input{Kind: InputCommand, Partition: p, Command: c})
+		l.inputs.push(Input{Kind: InputCommand, Partition: p, Command: c, Cause: l.position})
 		return
 	}
-	l.out.Routed = append(l.out.Routed, Routed{p, c})
+	l.out.Routed = append(l.out.Routed, Routed{p, c, l.position})
 }
 
 // release lets a reply go if all that it has seen is durable. Otherwise it
@@ -377,7 +378,7 @@ func (l *Loop) tick(now msg.Time) {
 		if m.due > 0 && m.due <= now && l.config.Buffer.Reserve(stepRoom) {
 			l.step.Reset()
 			m.engine.Step(&msg.Command{Kind: msg.CommandTick, Now: now}, &l.step)
-			l.carry(m, now)
+			l.carry(m, now, 0)
 			m.due = m.engine.NextDue()
 		}
 		if m.due > 0 && (l.soonest == 0 || m.due < l.soonest) {
@@ -394,13 +395,13 @@ func (l *Loop) due() msg.Time {
 	return l.soonest
 }
 
-// Idle says that nothing is queued, running or undurable.
-func (l *Loop) Idle() bool {
-	return l.inputs.len() == 0 && l.pending.len() == 0 && l.held.len() == 0 &&
-		!slices.ContainsFunc(l.owned, func(m *member) bool {
-			s := m.engine.Stats()
-			return s.Running > 0 || s.Queued > 0
-		})
+// Idle says that nothing runs, nothing is due and all is durable. What waits
+// for a time that has not come, or for an operator, may still be queued.
+func (l *Loop) Idle(now msg.Time) bool {
+	due := l.due()
+	return l.control.len() == 0 && l.inputs.len() == 0 && l.pending.len() == 0 && l.held.len() == 0 &&
+		(due == 0 || due > now) &&
+		!slices.ContainsFunc(l.owned, func(m *member) bool { return m.engine.Stats().Running > 0 })
 }
 
 // Stats says how much the loop holds and has done.

@@ -32,6 +32,7 @@ type saving struct {
 	first      bool
 	taken      bool // every slice was handed out
 	flying     int  // slices that are being written
+	waiting    bool // until the log is durable at the end
 	publishing bool
 	err        error
 }
@@ -148,7 +149,8 @@ func (l *Loop) completeCheckpoint(m *member) {
 	case sv.taken && m.durable >= sv.checkpoint.End:
 		sv.publishing = true
 		l.out.Published = append(l.out.Published, sv.checkpoint)
-	case sv.taken:
+	case sv.taken && !sv.waiting:
+		sv.waiting = true
 		l.config.Buffer.Want(l.position, 1)
 		l.out.Appended = true
 	}
