@@ -128,11 +128,11 @@ func (l *CommandLine) Register(set *flag.FlagSet) {
 	set.StringVar(&c.DataDir, "data", DataDirDefault, "`directory` that holds the data; made if it does not exist")
 	set.StringVar(&c.Listen, "listen", ListenDefault, "`address` of the HTTP interface; port 0 takes a free one")
 	set.IntVar(&c.Partitions, "partitions", 0, fmt.Sprintf("`number` of partitions, fixed when a directory is made (default what it was made for, %d for a new one)", PartitionsDefault))
-	set.DurationVar(&c.Retention, "retention", RetentionDefault, "how long idempotency keys and results of sent invocations are kept")
+	set.DurationVar(&c.Retention, "retention", RetentionDefault, "how long idempotency keys and results of sent requests are kept")
 	set.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", ShutdownTimeoutDefault, "how long a shutdown waits for what is under way")
 	set.IntVar(&c.Executors, "executors", 0, "`number` of handlers that run at once (default the number of processors)")
-	set.StringVar(&l.LogFormat, "log-format", "auto", "text, json, or auto: text on a terminal, json otherwise")
-	set.TextVar(&l.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	set.StringVar(&l.LogFormat, "log-format", "auto", "`format` of the log: text, json, or auto, which is text on a terminal and json otherwise")
+	set.TextVar(&l.LogLevel, "log-level", slog.LevelInfo, "`level` of the log: debug, info, warn or error")
 }
 
 // Serve runs app until ctx ends or a signal comes; nil is a server without an

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-io/holdfast/client"
+	"github.com/holdfast-io/holdfast/server"
 )
 
 // ServerDefault is where commands look for a server.
@@ -34,21 +35,30 @@ func Run(ctx context.Context, p Process, extra ...*cobra.Command) (code int) {
 	c := &commands{process: p}
 	defer c.disconnect()
 	root := c.root()
-	root.AddCommand(extra...)
+	for _, command := range extra {
+		command.GroupID = groupLocal
+		root.AddCommand(local(command))
+	}
 	root.SetArgs(p.Arguments)
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
+	c.command = command.CommandPath()
 	c.report(err)
-	var usage *usageError
-	if !c.began || errors.As(err, &usage) {
+	if c.senseless(err) {
 		return 2
 	}
 	return 1
+}
+
+// senseless reports whether the command line makes no sense: nobody was asked.
+func (c *commands) senseless(err error) bool {
+	var usage *usageError
+	return !c.began || errors.As(err, &usage) || errors.Is(err, server.ErrInvalid)
 }
 
 // commands is what the commands of one run share.
@@ -57,7 +67,8 @@ type commands struct {
 	server  string
 	timeout time.Duration
 	json    bool
-	began   bool // the command line made sense to cobra
+	began   bool   // the command line made sense to cobra
+	command string // that was run; set when it has failed
 
 	conn     client.Conn // made when it is used first
 	deadline time.Time   // of the whole command; zero: none, or it has not asked yet
@@ -72,13 +83,23 @@ func usagef(format string, arguments ...any) error {
 	return &usageError{fmt.Sprintf(format, arguments...)}
 }
 
+// Groups of commands, as help shows them.
+const (
+	groupEntities = "entities"
+	groupOperator = "operator"
+	groupLocal    = "local"
+)
+
 func (c *commands) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
 		Short: "Durable entities: a server, and a client for the command line",
-		Long: "holdfast runs a server, talks to one, and looks at data directories.\n\n" +
+		Long: "holdfast talks to a server, runs one, and looks at data directories.\n\n" +
 			"Input is JSON: an argument, @FILE, or - for standard input.\n" +
 			"Exit codes: 0 done, 1 not done, 2 the command line makes no sense.",
+		Example: "  holdfast call counter visits add 1\n" +
+			"  holdfast get counter visits\n" +
+			"  holdfast log verify --data holdfast-data",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRun: func(*cobra.Command, []string) {
@@ -90,11 +111,48 @@ func (c *commands) root() *cobra.Command {
 		address = ServerDefault
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.server, "server", address, "address of the server (environment: HOLDFAST_SERVER)")
-	flags.DurationVar(&c.timeout, "timeout", 0, "give up after this long; 0 waits for the answer, but only 5s for a server")
+	flags.StringVar(&c.server, "server", address, "`address` of the server (environment: HOLDFAST_SERVER)")
+	flags.DurationVar(&c.timeout, "timeout", 0, "give up after this long (default: as long as the answer takes, but 5s without a server)")
 	flags.BoolVar(&c.json, "json", false, "write JSON, one object a line")
-	root.AddCommand(c.serve(), c.call(), c.send(), c.get(), c.list(), c.delete(), c.reminders(), c.result(), c.log(), c.version())
+	version := root.Flags().Bool("version", false, "print the version of this program")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *version {
+			return c.printVersion()
+		}
+		return cmd.Help()
+	}
+	c.addCommands(root)
 	return root
+}
+
+// addCommands adds the commands in their groups.
+func (c *commands) addCommands(root *cobra.Command) {
+	add := func(group, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: group, Title: title})
+		for _, command := range commands {
+			command.GroupID = group
+		}
+		root.AddCommand(commands...)
+	}
+	add(groupEntities, "Entities of a server:", c.call(), c.send(), c.get(), c.list(), c.delete(), c.reminders(), c.result())
+	add(groupOperator, "When something has stopped:", c.parked(), c.deadLetters())
+	add(groupLocal, "This machine:", local(c.serve()), local(c.log()), local(c.version()))
+	root.SetHelpCommandGroupID(groupLocal)
+	root.SetCompletionCommandGroupID(groupLocal)
+}
+
+// local marks a command that asks no server: its help leaves out the flags for
+// that.
+func local(cmd *cobra.Command) *cobra.Command {
+	cmd.SetHelpFunc(func(cmd *cobra.Command, arguments []string) {
+		for _, name := range []string{"server", "timeout"} {
+			if flag := cmd.InheritedFlags().Lookup(name); flag != nil {
+				flag.Hidden = true
+			}
+		}
+		cmd.Root().HelpFunc()(cmd, arguments)
+	})
+	return cmd
 }
 
 // invoke sends one request to the server. The timeout is that of the whole
@@ -102,16 +160,22 @@ func (c *commands) root() *cobra.Command {
 func (c *commands) invoke(ctx context.Context, r client.Request) (client.Reply, error) {
 	if c.conn == nil {
 		c.conn = client.HTTP(c.server, client.RetryFor(retryFor))
-		if c.timeout > 0 {
-			c.deadline = time.Now().Add(c.timeout)
-		}
 	}
-	if !c.deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, c.deadline)
-		defer cancel()
-	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
 	return c.conn.Invoke(ctx, r)
+}
+
+// bounded gives a context that ends with the timeout of the command, which runs
+// from the first time that it is asked for.
+func (c *commands) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.timeout <= 0 {
+		return ctx, func() {}
+	}
+	if c.deadline.IsZero() {
+		c.deadline = time.Now().Add(c.timeout)
+	}
+	return context.WithDeadline(ctx, c.deadline)
 }
 
 // disconnect drops the connection to the server.

@@ -170,7 +170,7 @@ func (c *commands) list() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&after, "after", "", "begin behind this `key`")
-	cmd.Flags().IntVar(&limit, "limit", 0, "keys of a page (default 100, at most 1000)")
+	cmd.Flags().IntVar(&limit, "limit", 0, "`number` of keys of a page, at most 1000 (default 100)")
 	cmd.Flags().BoolVar(&all, "all", false, "print every page")
 	return cmd
 }

@@ -21,7 +21,11 @@ func (c *commands) log() *cobra.Command {
 		Use:   "log",
 		Short: "Look at the log in a data directory",
 		Long:  "Look at the log in a data directory. Nothing in it is changed, and a server may be using it.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:  cobra.ArbitraryArgs, // RunE knows better what is wrong with them
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			if len(arguments) > 0 {
+				return usagef("%q is not a command of %s: verify or dump", arguments[0], cmd.CommandPath())
+			}
 			return usagef("name what to do with the log: verify or dump")
 		},
 	}

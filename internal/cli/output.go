@@ -122,12 +122,11 @@ func (c *commands) report(err error) {
 
 func (c *commands) reportJSON(err error) {
 	failure := msg.Error{Code: msg.CodeFailed, Message: err.Error()}
-	var usage *usageError
 	var failed *client.Error
 	switch {
 	case errors.As(err, &failed):
 		failure = msg.Error{Code: failed.Code, Message: failed.Message, Detail: failed.Detail}
-	case errors.As(err, &usage), !c.began:
+	case c.senseless(err):
 		failure.Code = msg.CodeInvalidArgument
 	}
 	fmt.Fprintf(c.process.Stderr, "%s\n", ingress.AppendError(nil, &failure))
@@ -136,20 +135,24 @@ func (c *commands) reportJSON(err error) {
 // hint says what a person may do about an error; empty if nothing comes to mind.
 func (c *commands) hint(err error) string {
 	var failed *client.Error
-	var usage *usageError
+	var advised *advisedError
 	switch {
-	case errors.As(err, &usage), !c.began:
-		return "holdfast help lists the commands, holdfast COMMAND --help explains one"
+	case errors.Is(err, server.ErrInvalid):
+		return ""
+	case c.senseless(err):
+		return c.command + " --help explains"
+	case errors.As(err, &advised):
+		return advised.advice
 	case !errors.As(err, &failed):
 		return hintOfServer(err)
 	case failed.Code == msg.CodeUnavailable && failed.Unknown:
-		return "whether it was done is not known: the server went away while it was asked"
+		return "the server did not do it, or went away before it could say so; holdfast parked lists entities that have stopped"
 	case failed.Code == msg.CodeUnavailable:
 		return fmt.Sprintf("is a server running at %s? Start one, or name another with --server or HOLDFAST_SERVER", c.server)
-	case errors.Is(err, context.DeadlineExceeded):
-		return "give it more time with --timeout"
 	case failed.Code == msg.CodeResourceExhausted:
 		return "the server is at a limit: try again later"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "give it more time with --timeout"
 	case failed.Code == msg.CodeQuarantined:
 		return "the input has ended the process too often: look at the server's log"
 	}

@@ -34,13 +34,15 @@ func (c *commands) version() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version of this program",
 		Args:  positional(0),
-		RunE: func(*cobra.Command, []string) error {
-			if c.json {
-				return c.printValue(map[string]string{
-					"version": server.Version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
-				})
-			}
-			return c.print(fmt.Appendf(nil, "holdfast %s %s %s/%s", server.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
-		},
+		RunE:  func(*cobra.Command, []string) error { return c.printVersion() },
 	}
+}
+
+func (c *commands) printVersion() error {
+	if c.json {
+		return c.printValue(map[string]string{
+			"version": server.Version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
+		})
+	}
+	return c.print(fmt.Appendf(nil, "holdfast %s %s %s/%s", server.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
 }
