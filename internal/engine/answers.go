@@ -69,21 +69,9 @@ func (t *answers) superseded(id identity) bool {
 // but the entries that the new one displaces, so that it may be repeated on a
 // checkpoint that has seen later records.
 func (t *answers) put(a msg.Answer, index msg.Index, at msg.Time) {
-	if !a.Session.IsZero() {
-		if old := t.bySession[a.Session]; old != nil {
-			t.endSession(old)
-		}
-	}
-	if !isZero(a.Idempotency) {
-		if old := t.byIdempotency[a.Idempotency]; old != nil {
-			t.remove(old)
-		}
-	}
-	if old := t.byInvocation[a.Invocation]; old != nil {
-		t.remove(old)
-	}
-	entry := &answer{Answer: a, index: index, time: at, bytes: answerBytes(&a)}
-	if !a.Session.IsZero() {
+	entry := t.displace(&a)
+	*entry = answer{Answer: a, index: index, time: at, bytes: answerBytes(&a)}
+	if !a.Session.IsZero() && t.bySession[a.Session] != entry {
 		t.bySession[a.Session] = entry
 	}
 	if !isZero(a.Idempotency) {
@@ -93,6 +81,34 @@ func (t *answers) put(a msg.Answer, index msg.Index, at msg.Time) {
 		t.byInvocation[a.Invocation] = entry
 	}
 	t.listOf(entry).push(entry)
+}
+
+// displace takes out what a new entry supersedes, and gives memory for it. The
+// usual case, the next answer of a session, takes the place of the last.
+func (t *answers) displace(a *msg.Answer) *answer {
+	if len(t.byInvocation) > 0 {
+		if old := t.byInvocation[a.Invocation]; old != nil {
+			t.remove(old)
+		}
+	}
+	if !isZero(a.Idempotency) {
+		if old := t.byIdempotency[a.Idempotency]; old != nil {
+			t.remove(old)
+		}
+	}
+	if a.Session.IsZero() {
+		return new(answer)
+	}
+	old := t.bySession[a.Session]
+	switch {
+	case old == nil:
+	case old.Submitted || old.pending():
+		t.endSession(old)
+	default:
+		t.ended.remove(old)
+		return old
+	}
+	return new(answer)
 }
 
 // endSession forgets an entry of a session that has gone on, unless somebody

@@ -108,7 +108,7 @@ func (f *flood) bookkeeping() (text string, total int) {
 			stored += p.outboxes[n].messages.len() + cap(p.outboxes[n].messages.items)
 			waiting += len(p.inlets[n].early)
 		}
-		rest := []int{gaps, stored, waiting, len(p.acks), len(p.runs), len(p.inflight), len(p.waiters), len(p.attached), p.queued,
+		rest := []int{gaps, stored, waiting, len(p.acks), p.runs.len + len(p.runs.slots), len(p.inflight), len(p.waiters), len(p.attached), p.queued,
 			p.timers.set.Len(), p.attempts.Len(), p.deadLetters.Len(), p.answers.ended.len, p.answers.pending.len,
 			len(p.answers.bySession), len(p.answers.byIdempotency), len(p.answers.byInvocation), p.asleep.len(), p.inboxBytes,
 			len(p.instances)}

@@ -97,7 +97,9 @@ func (o *outbox) recovered() {
 func (o *outbox) deliverable() *msg.Message {
 	for o.delivered < o.next && o.delivered-o.base < window {
 		place := int(o.delivered - o.base)
-		invariant.Check(place < o.messages.len(), "outbox: number %d given out and not stored", o.delivered+1)
+		if place >= o.messages.len() {
+			invariant.Check(false, "outbox: number %d given out and not stored", o.delivered+1)
+		}
 		o.delivered++
 		if m := *o.messages.at(place); m != nil {
 			return m
@@ -129,7 +131,9 @@ func (c *consumed) add(n msg.Number) {
 	if c.has(n) {
 		return
 	}
-	invariant.Check(c.inWindow(n), "message %d is outside the window above %d", n, c.low)
+	if !c.inWindow(n) {
+		invariant.Check(false, "message %d is outside the window above %d", n, c.low)
+	}
 	c.bits[n%window/64] |= 1 << (n % 64)
 	c.high = max(c.high, n)
 	for c.low < c.high && c.bits[(c.low+1)%window/64]&(1<<((c.low+1)%64)) != 0 {

@@ -9,7 +9,9 @@ import (
 // come any number of times, and before others of its channel.
 func (p *Partition) stepDeliver(c *msg.Command) {
 	m := c.Message
-	invariant.Check(m.ID.Destination == p.config.Partition, "message to partition %d came to %d", m.ID.Destination, p.config.Partition)
+	if m.ID.Destination != p.config.Partition {
+		invariant.Check(false, "message to partition %d came to %d", m.ID.Destination, p.config.Partition)
+	}
 	channel, inlet := &p.consumed[m.ID.Source], &p.inlets[m.ID.Source]
 	switch n := m.ID.Number; {
 	case channel.has(n):
@@ -44,7 +46,7 @@ func (p *Partition) arrive(m *msg.Message) {
 // accept makes a message durable here before it can run.
 func (p *Partition) accept(m *msg.Message) {
 	r := p.record(msg.RecordAccept)
-	r.Consumed = []msg.MessageID{m.ID}
+	r.Consumed = append(r.Consumed, m.ID)
 	r.Accepted = m
 	p.commit(r)
 	p.takeUp(p.lastAccepted(r))
@@ -53,14 +55,14 @@ func (p *Partition) accept(m *msg.Message) {
 // takeReply settles an obligation of this partition.
 func (p *Partition) takeReply(m *msg.Message) {
 	r := p.record(msg.RecordStep)
-	r.Consumed = []msg.MessageID{m.ID}
+	r.Consumed = append(r.Consumed, m.ID)
 	id := m.ReplyTo.Invocation
 	answer := msg.Answer{Invocation: id, Status: msg.StatusCompleted, Payload: m.Payload, Err: m.Err}
 	if m.Err != nil {
 		answer.Status = msg.StatusFailed
 	}
 	if known := p.answers.byInvocation[id]; known != nil && known.pending() {
-		r.Answers = []msg.Answer{ended(known, answer)}
+		r.Answers = append(r.Answers, ended(known, answer))
 	}
 	p.commit(r)
 	p.answered(id, r.Index, replyOf(&answer))
@@ -84,7 +86,9 @@ func ended(known *answer, a msg.Answer) msg.Answer {
 // stepAck hears that a message of this partition is consumed. It leaves the
 // outbox with the next record.
 func (p *Partition) stepAck(c *msg.Command) {
-	invariant.Check(c.Ack.Source == p.config.Partition, "acknowledgement of partition %d came to %d", c.Ack.Source, p.config.Partition)
+	if c.Ack.Source != p.config.Partition {
+		invariant.Check(false, "acknowledgement of partition %d came to %d", c.Ack.Source, p.config.Partition)
+	}
 	if !p.outboxes[c.Ack.Destination].has(c.Ack.Number) {
 		return // it is not the first
 	}
@@ -178,7 +182,7 @@ func (p *Partition) acceptInput(in *input, room *int) {
 	in.inbox = p.index + 1
 	r := p.record(msg.RecordAccept)
 	r.Accepted = in.message
-	r.Consumed = []msg.MessageID{in.message.ID}
+	r.Consumed = append(r.Consumed, in.message.ID)
 	p.commit(r)
 }
 

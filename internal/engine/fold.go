@@ -152,7 +152,7 @@ func (p *Partition) touch(own *instance, r *msg.Record) {
 		return
 	}
 	if own == nil {
-		own = p.instances[r.Instance]
+		own = p.find(r.Instance)
 	}
 	if own != nil {
 		own.touched = max(own.touched, r.Time)
@@ -209,9 +209,13 @@ var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
 		i.rootIndex, i.stateVersion = r.Index, c.StateVersion
 	},
 	msg.ChangePatch: func(_ *Partition, i *instance, c *msg.Change, r *msg.Record) {
-		invariant.Check(c.Base == i.rootIndex, "%s: patch of the root of record %d, which is of %d", i.ref, c.Base, i.rootIndex)
+		if c.Base != i.rootIndex {
+			invariant.Check(false, "%s: patch of the root of record %d, which is of %d", i.ref, c.Base, i.rootIndex)
+		}
 		body, err := patched(i.root.Body, c)
-		invariant.Check(err == nil, "%s: %v", i.ref, err)
+		if err != nil {
+			invariant.Check(false, "%s: %v", i.ref, err)
+		}
 		i.root.Body = body
 		i.rootIndex, i.stateVersion = r.Index, c.StateVersion
 	},

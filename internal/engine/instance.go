@@ -81,10 +81,21 @@ type input struct {
 	attempts  uint32 // begun so far
 	recorded  bool   // attempts are in a record
 	settled   bool
+	attempted bool // it has begun to run in this process
 
 	older, younger *input // in Partition.aging
 	aging          bool   // it is there
-	first          [1]waiting
+
+	// What most inputs need once is in the same piece of memory.
+	first [1]waiting
+	run   run
+	turn  msg.Turn
+}
+
+// external is an input from outside with its message.
+type external struct {
+	input   input
+	message msg.Message
 }
 
 // waiting is somebody who waits, and the request with which he does.
@@ -108,8 +119,47 @@ type run struct {
 	backlog     bool      // it came from the inbox or a timer: see backlogMax
 	seen        msg.Index // reads: the newest change in the snapshot
 	waiter      msg.Waiter
-	message     *msg.Message
-	fingerprint msg.Fingerprint // reads
+	invocation  msg.InvocationID // reads
+	fingerprint msg.Fingerprint  // reads
+}
+
+// runTable finds runs by their numbers. A number says where its run is, and is
+// not given out again.
+type runTable struct {
+	slots      []*run // nil: free
+	free       []int
+	generation uint64
+	len        int
+}
+
+// slotBits are the low bits of a number that say where its run is: far more
+// runs at once than there can be, and generations for a thousand years.
+const slotBits = 24
+
+func (t *runTable) add(r *run) {
+	t.generation++
+	t.len++
+	slot := len(t.slots)
+	if last := len(t.free) - 1; last >= 0 {
+		slot, t.free = t.free[last], t.free[:last]
+		t.slots[slot] = r
+	} else {
+		t.slots = append(t.slots, r)
+	}
+	r.id = t.generation<<slotBits | uint64(slot)
+}
+
+// take takes a run out; nil if it is not there.
+func (t *runTable) take(id uint64) *run {
+	slot := int(id & (1<<slotBits - 1))
+	if slot >= len(t.slots) || t.slots[slot] == nil || t.slots[slot].id != id {
+		return nil
+	}
+	r := t.slots[slot]
+	t.slots[slot] = nil
+	t.free = append(t.free, slot)
+	t.len--
+	return r
 }
 
 // field is a map or a list of an instance.

@@ -32,8 +32,7 @@ type Partition struct {
 
 	// Volatile: rebuilt by Recover.
 	timers     timers
-	runs       map[uint64]*run
-	lastRun    uint64
+	runs       runTable
 	backlog    int             // runs of the backlog; see backlogMax
 	asleep     fifo[*instance] // whose inboxes have not been taken up since the start
 	inlets     []inlet         // by source
@@ -48,6 +47,8 @@ type Partition struct {
 	parked     btree.Map[string, *instance]
 	checkpoint *checkpoint // nil: none is being taken
 	loading    *instance   // whose entries Load takes next
+	recent     *instance   // that was looked for last; nil: none
+	spareLives []*live
 	stats      Stats
 	verified   msg.Index // see verifySome
 
@@ -57,10 +58,14 @@ type Partition struct {
 }
 
 // Output is what a step decided. Records are in order; they are to be appended,
-// all of them, before any effect is carried out.
+// all of them, before any effect is carried out. They are valid until Reset,
+// which takes their memory for others; effects, and the messages and turns in
+// them, stay.
 type Output struct {
 	Records []*msg.Record
 	Effects []msg.Effect
+
+	used, spare []*recordBuffer
 }
 
 // Reset empties the output for another step.
@@ -68,6 +73,43 @@ func (o *Output) Reset() {
 	clear(o.Records)
 	clear(o.Effects)
 	o.Records, o.Effects = o.Records[:0], o.Effects[:0]
+	for n, b := range o.used {
+		if *b = (recordBuffer{}); len(o.spare) < spareMax {
+			o.spare = append(o.spare, b)
+		}
+		o.used[n] = nil
+	}
+	o.used = o.used[:0]
+}
+
+// spareMax bounds the memory that is kept for later, in pieces.
+const spareMax = 64
+
+// recordBuffer is a record with room for what most records have.
+type recordBuffer struct {
+	record   msg.Record
+	consumed [1]msg.MessageID
+	finished [1]msg.Index
+	changes  [1]msg.Change
+	outbox   [1]*msg.Message
+	acked    [4]msg.MessageID
+	answers  [1]msg.Answer
+	attempts [1]msg.AttemptCount
+}
+
+// record gives an empty record.
+func (o *Output) record() *msg.Record {
+	var b *recordBuffer
+	if last := len(o.spare) - 1; last >= 0 {
+		b, o.spare = o.spare[last], o.spare[:last]
+	} else {
+		b = new(recordBuffer)
+	}
+	o.used = append(o.used, b)
+	r := &b.record
+	r.Consumed, r.Finished, r.Changes, r.Outbox = b.consumed[:0], b.finished[:0], b.changes[:0], b.outbox[:0]
+	r.Acked, r.Answers, r.Attempts = b.acked[:0], b.answers[:0], b.attempts[:0]
+	return r
 }
 
 type kind struct {
@@ -88,7 +130,6 @@ func New(c Config) *Partition {
 		consumed:  make([]consumed, c.Partitions),
 		answers:   newAnswers(),
 		timers:    newTimers(),
-		runs:      map[uint64]*run{},
 		inlets:    make([]inlet, c.Partitions),
 		inflight:  map[identity]*input{},
 		waiters:   map[msg.InvocationID][]waiting{},
@@ -119,7 +160,7 @@ func (p *Partition) Index() msg.Index { return p.index }
 // Stats says how much the partition holds and has done.
 func (p *Partition) Stats() Stats {
 	s := p.stats
-	s.OutboxBytes, s.Queued, s.Running = p.outboxBytes, p.queued, len(p.runs)
+	s.OutboxBytes, s.Queued, s.Running = p.outboxBytes, p.queued, p.runs.len
 	s.Parked, s.Timers = p.parked.Len(), p.timers.set.Len()
 	s.Answers = p.answers.ended.len + p.answers.pending.len
 	s.AnswerBytes = p.answers.ended.bytes + p.answers.pending.bytes
@@ -162,7 +203,9 @@ func (p *Partition) begin(now msg.Time, out *Output) {
 
 // record begins a record.
 func (p *Partition) record(kind msg.RecordKind) *msg.Record {
-	return &msg.Record{Kind: kind, Partition: p.config.Partition, Time: p.now, CodeVersion: p.codeVersion(kind)}
+	r := p.out.record()
+	r.Kind, r.Partition, r.Time, r.CodeVersion = kind, p.config.Partition, p.now, p.codeVersion(kind)
+	return r
 }
 
 // codeVersion is written where handlers ran.
@@ -246,15 +289,48 @@ func (p *Partition) answer(w msg.Waiter, index msg.Index, r msg.Reply) {
 	p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectReply, Index: index, Reply: r, Waiter: w})
 }
 
-// instance returns the instance of a ref, made if it is new.
+// instance returns the instance of a ref, made if it is new. A step asks for
+// the same one several times.
 func (p *Partition) instance(ref msg.Ref) *instance {
-	if i := p.instances[ref]; i != nil {
+	if i := p.find(ref); i != nil {
 		return i
 	}
 	i := &instance{ref: ref, kind: p.kinds[ref.Kind]}
 	p.instances[ref] = i
 	p.order.Set(i)
+	p.recent = i
 	return i
+}
+
+// find returns the instance of a ref, or nil.
+func (p *Partition) find(ref msg.Ref) *instance {
+	if p.recent != nil && p.recent.ref == ref {
+		return p.recent
+	}
+	i := p.instances[ref]
+	if i != nil {
+		p.recent = i
+	}
+	return i
+}
+
+// newLive gives the volatile side of an instance.
+func (p *Partition) newLive() *live {
+	last := len(p.spareLives) - 1
+	if last < 0 {
+		return new(live)
+	}
+	l := p.spareLives[last]
+	p.spareLives = p.spareLives[:last]
+	return l
+}
+
+// keepLive takes one that is not needed any more for another instance.
+func (p *Partition) keepLive(l *live) {
+	if len(p.spareLives) < spareMax && cap(l.queue.items) <= emptyMax {
+		*l = live{queue: fifo[*input]{items: l.queue.items[:0]}}
+		p.spareLives = append(p.spareLives, l)
+	}
 }
 
 // release lets go of the volatile side of an instance that is idle, and of an
@@ -265,6 +341,7 @@ func (p *Partition) release(i *instance) {
 		if !i.live.idle() || i.live.faults > 0 && i.index > 0 {
 			return
 		}
+		p.keepLive(i.live)
 		i.live = nil
 	}
 	if i.index == 0 {
@@ -282,6 +359,9 @@ func (p *Partition) seen(i *instance) msg.Index {
 }
 
 func (p *Partition) drop(i *instance) {
+	if p.recent == i {
+		p.recent = nil
+	}
 	delete(p.instances, i.ref)
 	p.order.Delete(i)
 }

@@ -29,7 +29,7 @@ const backlogMax = 1024
 // ended without stopping; each has one attempt more.
 func (p *Partition) Recover(now msg.Time, epoch msg.Epoch, interrupted []msg.Fingerprint, out *Output) {
 	p.begin(now, out)
-	invariant.Check(len(p.runs) == 0, "recovered twice")
+	invariant.Check(p.runs.len == 0, "recovered twice")
 	for i := range p.outboxes {
 		p.outboxes[i].recovered()
 		p.inlets[i].settle(&p.consumed[i])

@@ -64,8 +64,7 @@ func (p *Partition) requestCall(r *msg.Request, w msg.Waiter) {
 	if p.repeated(r, id, body, w) || !p.admit(r, id, w) {
 		return
 	}
-	in := p.newInput(messageOf(r, h, msg.MessageCall))
-	in.message.ReplyTo = msg.ReplyTo{Origin: p.config.Partition, Invocation: r.Invocation}
+	in := p.externalInput(r, h)
 	in.operation, in.external, in.identity, in.body = r.Operation, true, id, body
 	in.waiters = append(in.first[:0], waiting{w, r.Invocation})
 	if id != (identity{}) {
@@ -91,8 +90,8 @@ func bodyOf(r *msg.Request) msg.Fingerprint {
 	return msg.FingerprintOf([]byte(r.Payload.ContentType), r.Payload.Body)
 }
 
-func messageOf(r *msg.Request, h *handler, kind msg.MessageKind) *msg.Message {
-	return &msg.Message{
+func messageOf(r *msg.Request, h *handler, kind msg.MessageKind) msg.Message {
+	return msg.Message{
 		Kind: kind, Target: r.Target, Handler: nameOf(h), Payload: r.Payload, Headers: r.Headers,
 		Traceparent: r.Traceparent, Deadline: r.Deadline, NotBefore: r.NotBefore,
 		Identity: r.Identity, Invocation: r.Invocation,
@@ -196,7 +195,7 @@ func replyOf(a *msg.Answer) msg.Reply {
 // admit refuses new work for which there is no room.
 func (p *Partition) admit(r *msg.Request, id identity, w msg.Waiter) bool {
 	limits := &p.config.Limits
-	i := p.instances[r.Target]
+	i := p.find(r.Target)
 	switch {
 	case p.outboxBytes > limits.OutboxBytesMax:
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
@@ -235,9 +234,10 @@ func (p *Partition) requestSubmit(r *msg.Request, w msg.Waiter) {
 		return
 	}
 	record := p.record(msg.RecordAccept)
-	record.Accepted = messageOf(r, h, msg.MessageSend)
-	record.Answers = []msg.Answer{identified(msg.Answer{
-		Invocation: r.Invocation, Status: msg.StatusPending, Submitted: true, Body: body}, id)}
+	m := messageOf(r, h, msg.MessageSend)
+	record.Accepted = &m
+	record.Answers = append(record.Answers, identified(msg.Answer{
+		Invocation: r.Invocation, Status: msg.StatusPending, Submitted: true, Body: body}, id))
 	p.commit(record)
 	p.answer(w, record.Index, msg.Reply{Invocation: r.Invocation})
 	p.takeUp(p.lastAccepted(record))
@@ -284,7 +284,7 @@ func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
 		p.refuse(w, msg.CodeDeadlineExceeded, msg.ClassUnavailable, "the deadline passed before the read began")
 		return
 	}
-	target := p.instances[r.Target]
+	target := p.find(r.Target)
 	if target == nil {
 		target = &instance{ref: r.Target, kind: p.kinds[r.Target.Kind]}
 	}
@@ -292,15 +292,23 @@ func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
 		p.answer(w, p.seen(target), msg.Reply{Err: notCreated(r.Target)})
 		return
 	}
-	m := messageOf(r, h, msg.MessageCall)
-	input := anonymous(m)
-	if count := p.readAttempts(input); count >= p.config.Limits.AttemptsMax {
-		p.refuse(w, msg.CodeQuarantined, msg.ClassFailed, "%s of %s ended the process %d times", m.Handler, m.Target, count)
+	read := &reading{message: messageOf(r, h, msg.MessageCall)}
+	fingerprint := anonymous(&read.message)
+	if count := p.readAttempts(fingerprint); count >= p.config.Limits.AttemptsMax {
+		p.refuse(w, msg.CodeQuarantined, msg.ClassFailed, "%s of %s ended the process %d times", h.Name, r.Target, count)
 		return
 	}
-	p.lastRun++
-	p.runs[p.lastRun] = &run{id: p.lastRun, target: target, seen: p.seen(target), waiter: w, message: m, fingerprint: input}
-	p.dispatch(msg.ModeRead, m, target, 1, input)
+	read.run = run{target: target, seen: p.seen(target), waiter: w, invocation: r.Invocation, fingerprint: fingerprint}
+	p.runs.add(&read.run)
+	read.turn = msg.Turn{Run: read.run.id, Mode: msg.ModeRead, Message: &read.message, State: target.snapshot(), Now: p.now, Attempt: 1, Input: fingerprint}
+	p.dispatch(&read.turn)
+}
+
+// reading is what a read needs, in one piece of memory.
+type reading struct {
+	run     run
+	turn    msg.Turn
+	message msg.Message
 }
 
 // readAttempts is how often the process has ended while a read ran.
@@ -319,10 +327,9 @@ func notCreated(ref msg.Ref) *msg.Error {
 	return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "there is no %s", ref)
 }
 
-// dispatch asks for a run, which has been entered in runs as the last one.
-func (p *Partition) dispatch(mode msg.Mode, m *msg.Message, target *instance, attempt uint32, input msg.Fingerprint) {
-	turn := &msg.Turn{Run: p.lastRun, Mode: mode, Message: m, State: target.snapshot(), Now: p.now, Attempt: attempt, Input: input}
-	p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectRun, Turn: turn})
+// dispatch asks for a run.
+func (p *Partition) dispatch(t *msg.Turn) {
+	p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectRun, Turn: t})
 }
 
 func (p *Partition) handler(kind, name string) *handler {
@@ -334,7 +341,7 @@ func (p *Partition) handler(kind, name string) *handler {
 
 // requestInspect answers the state of an entity.
 func (p *Partition) requestInspect(r *msg.Request, w msg.Waiter) {
-	i := p.instances[r.Target]
+	i := p.find(r.Target)
 	if i == nil || !i.exists {
 		p.answer(w, p.index, msg.Reply{})
 		return
@@ -344,13 +351,13 @@ func (p *Partition) requestInspect(r *msg.Request, w msg.Waiter) {
 }
 
 func (p *Partition) requestExists(r *msg.Request, w msg.Waiter) {
-	i := p.instances[r.Target]
+	i := p.find(r.Target)
 	p.answer(w, p.index, msg.Reply{Found: i != nil && i.exists})
 }
 
 func (p *Partition) requestReminders(r *msg.Request, w msg.Waiter) {
 	var list []msg.Reminder
-	if i := p.instances[r.Target]; i != nil && i.owned != nil {
+	if i := p.find(r.Target); i != nil && i.owned != nil {
 		for _, entry := range i.owned.reminders {
 			list = append(list, entry.Reminder)
 		}
@@ -427,7 +434,7 @@ func (p *Partition) requestSkip(r *msg.Request, w msg.Waiter) {
 }
 
 func (p *Partition) parkedInstance(ref msg.Ref, w msg.Waiter) *instance {
-	i := p.instances[ref]
+	i := p.find(ref)
 	if i == nil || i.live == nil || i.live.parked == nil {
 		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "%s is not parked", ref)
 		return nil
@@ -486,8 +493,10 @@ func (p *Partition) deadLetter(id msg.InvocationID, w msg.Waiter) *msg.DeadLette
 
 // lastAccepted finds the inbox entry that a record has just made.
 func (p *Partition) lastAccepted(r *msg.Record) *accepted {
-	inbox := p.instances[r.Accepted.Target].owned.inbox
+	inbox := p.find(r.Accepted.Target).owned.inbox
 	last := inbox[len(inbox)-1]
-	invariant.Check(last.id == r.Index, "inbox of %s ends with %d, want %d", r.Accepted.Target, last.id, r.Index)
+	if last.id != r.Index {
+		invariant.Check(false, "inbox of %s ends with %d, want %d", r.Accepted.Target, last.id, r.Index)
+	}
 	return last
 }

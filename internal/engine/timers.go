@@ -168,7 +168,7 @@ func (p *Partition) expire(i *instance) {
 	default:
 		r := p.record(msg.RecordStep)
 		r.Instance = i.ref
-		r.Changes = []msg.Change{{Kind: msg.ChangeDelete}}
+		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
 		p.commit(r)
 		p.release(i)
 	}

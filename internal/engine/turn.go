@@ -11,7 +11,11 @@ import (
 // newInput makes an input of a message, at the instance it is for. The message
 // may be in the outbox of another partition and is not changed.
 func (p *Partition) newInput(m *msg.Message) *input {
-	in := &input{message: m, target: p.instance(m.Target), handler: p.handler(m.Target.Kind, m.Handler), arrived: p.now}
+	target := p.instance(m.Target)
+	in := &input{message: m, target: target, arrived: p.now}
+	if target.kind != nil {
+		in.handler = target.kind.handlers[m.Handler]
+	}
 	if in.handler != nil && m.Handler != in.handler.Name {
 		renamed := *m
 		renamed.Handler = in.handler.Name // an alias stands for the handler
@@ -20,9 +24,17 @@ func (p *Partition) newInput(m *msg.Message) *input {
 	return in
 }
 
+// externalInput makes an input of a request from outside.
+func (p *Partition) externalInput(r *msg.Request, h *handler) *input {
+	e := &external{message: messageOf(r, h, msg.MessageCall)}
+	e.message.ReplyTo = msg.ReplyTo{Origin: p.config.Partition, Invocation: r.Invocation}
+	e.input = input{message: &e.message, target: p.instance(r.Target), handler: h, arrived: p.now, external: true}
+	return &e.input
+}
+
 // takeUp takes up a message that has just been accepted.
 func (p *Partition) takeUp(a *accepted) {
-	switch i := p.instances[a.message.Target]; {
+	switch i := p.find(a.message.Target); {
 	case a.message.NotBefore > p.now:
 		p.armDelayed(a)
 	case a.message.NotBefore == 0 && i.owned.asleep:
@@ -50,7 +62,7 @@ func (p *Partition) enqueue(in *input) {
 func (p *Partition) push(in *input) {
 	p.recall(in)
 	if in.target.live == nil {
-		in.target.live = &live{}
+		in.target.live = p.newLive()
 	}
 	in.target.live.queue.push(in)
 	p.queued++
@@ -166,32 +178,36 @@ func (p *Partition) run(in *input) {
 	if in.attempts > 0 && !in.external {
 		r := p.record(msg.RecordAttempt)
 		r.Instance = in.target.ref
-		r.Attempts = []msg.AttemptCount{{Input: p.fingerprint(in), Count: in.attempts}}
+		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: p.fingerprint(in), Count: in.attempts})
 		p.boundAttempts(r, 1)
 		p.commit(r)
 		in.recorded = true
 	}
 	in.attempts++
-	p.lastRun++
-	entry := &run{id: p.lastRun, target: in.target, input: in}
-	if in.inbox > 0 || in.message.Kind == msg.MessageTimer {
-		entry.backlog = true
+	entry, turn := &in.run, &in.turn
+	if in.attempted { // an executor may still hold those of before
+		entry, turn = new(run), new(msg.Turn)
+	}
+	in.attempted = true
+	*entry = run{target: in.target, input: in, backlog: in.inbox > 0 || in.message.Kind == msg.MessageTimer}
+	if entry.backlog {
 		p.backlog++
 	}
-	p.runs[entry.id] = entry
+	p.runs.add(entry)
 	in.target.live.running = entry
 	p.stats.Turns++
-	p.dispatch(msg.ModeUpdate, in.message, in.target, in.attempts, p.fingerprint(in))
+	*turn = msg.Turn{Run: entry.id, Mode: msg.ModeUpdate, Message: in.message, State: in.target.snapshot(), Now: p.now,
+		Attempt: in.attempts, Input: p.fingerprint(in)}
+	p.dispatch(turn)
 }
 
 // stepOutcome takes what a run came to. The outcome of a run that was given up
 // is refused.
 func (p *Partition) stepOutcome(c *msg.Command) {
-	entry := p.runs[c.Outcome.Run]
+	entry := p.runs.take(c.Outcome.Run)
 	if entry == nil {
 		return
 	}
-	delete(p.runs, entry.id)
 	if entry.input == nil {
 		p.finishRead(entry, c.Outcome)
 		return
@@ -234,7 +250,7 @@ func (p *Partition) callerWaits(in *input) bool {
 func (p *Partition) finishRead(entry *run, o *msg.Outcome) {
 	p.stats.Reads++
 	entry.target.use(p.now)
-	reply := msg.Reply{Invocation: entry.message.Invocation, Payload: o.Output, Err: o.Err, Found: true}
+	reply := msg.Reply{Invocation: entry.invocation, Payload: o.Output, Err: o.Err, Found: true}
 	switch {
 	case o.Fault != "":
 		p.stats.Faults++
@@ -252,7 +268,7 @@ func (p *Partition) finishRead(entry *run, o *msg.Outcome) {
 func (p *Partition) forgetAttempts(f msg.Fingerprint) {
 	if _, ok := p.attempts.Get(string(f[:])); ok {
 		r := p.record(msg.RecordAttempt)
-		r.Attempts = []msg.AttemptCount{{Input: f}}
+		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: f})
 		p.commit(r)
 	}
 }
@@ -351,14 +367,14 @@ func (p *Partition) consume(r *msg.Record, in *input, o *msg.Outcome) {
 	case in.external:
 		p.land(in)
 	case in.inbox > 0:
-		r.Finished = []msg.Index{in.inbox}
+		r.Finished = append(r.Finished, in.inbox)
 	case m.ID.Number > 0:
-		r.Consumed = []msg.MessageID{m.ID}
+		r.Consumed = append(r.Consumed, m.ID)
 	case m.Kind == msg.MessageTimer:
 		p.consumeReminder(r, in, o)
 	}
 	if in.recorded {
-		r.Attempts = []msg.AttemptCount{{Input: p.fingerprint(in)}}
+		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: p.fingerprint(in)})
 	}
 }
 
@@ -398,7 +414,7 @@ func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
 	i := in.target
 	switch {
 	case o.Delete && (i.exists || i.owned != nil && len(i.owned.reminders) > 0):
-		r.Changes = []msg.Change{{Kind: msg.ChangeDelete}}
+		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
 	case o.Delete:
 	default:
 		if o.Root != nil && !unchanged(i, *o.Root, o.Version) {
@@ -441,7 +457,7 @@ func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
 	case !in.message.ReplyTo.Invocation.IsZero():
 		p.sendReply(r, in, &answer)
 	case known != nil && known.pending():
-		r.Answers = []msg.Answer{ended(known, answer)}
+		r.Answers = append(r.Answers, ended(known, answer))
 	}
 	if !empty(r) {
 		p.commit(r)
@@ -466,7 +482,7 @@ func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
 // again. Nobody asks again for a number that its session has left behind.
 func (p *Partition) remember(r *msg.Record, a msg.Answer, id identity) {
 	if id != (identity{}) && !p.answers.superseded(id) {
-		r.Answers = []msg.Answer{identified(a, id)}
+		r.Answers = append(r.Answers, identified(a, id))
 	}
 }
 

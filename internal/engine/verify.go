@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"slices"
-
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -122,7 +120,7 @@ func (p *Partition) verifyLive(i *instance) (queued int, parked bool) {
 	}
 	invariant.Check(!l.idle() || l.faults > 0 && i.index > 0, "%s is idle and holds on to its queue", i.ref)
 	if r := l.running; r != nil {
-		invariant.Check(p.runs[r.id] == r && r.target == i && r.input != nil, "%s runs %d, which is not known", i.ref, r.id)
+		invariant.Check(p.runs.slots[r.id&(1<<slotBits-1)] == r && r.target == i && r.input != nil, "%s runs %d, which is not known", i.ref, r.id)
 	}
 	invariant.Check(l.queue.len() == 0 || l.running != nil || l.parked != nil || p.timers.set.Len() > 0,
 		"%d inputs wait at %s and nothing will start them", l.queue.len(), i.ref)
@@ -156,19 +154,20 @@ func (p *Partition) verifyAnswers() {
 // waits.
 func (p *Partition) verifyRuns() {
 	backlog := 0
-	ids := make([]uint64, 0, len(p.runs))
-	for id := range p.runs {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		r := p.runs[id]
+	count := 0
+	for slot, r := range p.runs.slots {
+		if r == nil {
+			continue
+		}
+		count++
 		if r.backlog {
 			backlog++
 		}
-		invariant.Check(r.input == nil || r.target.live != nil && r.target.live.running == r, "run %d of %s is not the one of its instance", id, r.target.ref)
+		invariant.Check(int(r.id&(1<<slotBits-1)) == slot, "run %d is at place %d", r.id, slot)
+		invariant.Check(r.input == nil || r.target.live != nil && r.target.live.running == r, "run %d of %s is not the one of its instance", r.id, r.target.ref)
 	}
+	invariant.Check(count == p.runs.len && count+len(p.runs.free) == len(p.runs.slots), "%d runs are counted as %d", count, p.runs.len)
 	invariant.Check(backlog == p.backlog, "%d runs of the backlog are counted as %d", backlog, p.backlog)
-	invariant.Check(len(p.inflight) <= p.queued+len(p.runs), "%d requests are in flight, %d wait and %d run", len(p.inflight), p.queued, len(p.runs))
+	invariant.Check(len(p.inflight) <= p.queued+count, "%d requests are in flight, %d wait and %d run", len(p.inflight), p.queued, count)
 	invariant.Check(p.attempts.Len() <= 2*attemptsMax, "%d counts of attempts", p.attempts.Len())
 }
