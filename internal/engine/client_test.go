@@ -33,7 +33,8 @@ const (
 type ask struct {
 	client  *client
 	request msg.Request
-	plan    *plan // nil: it only looks
+	plan    *plan            // nil: it only looks
+	sent    msg.InvocationID // the last attempt
 	waiting *waiter
 	reply   *msg.Reply // the answer that counts
 	status  msg.Status // of a submitted one, once it is known
@@ -154,6 +155,7 @@ func (a *ask) send() {
 	w.invocations++
 	to := w.place(r.Target)
 	r.Invocation = msg.NewInvocationID(to, 1<<16, w.invocations)
+	a.sent = r.Invocation
 	w.step(to, msg.Command{Kind: msg.CommandRequest, Request: &r, Waiter: wt})
 }
 
@@ -182,7 +184,7 @@ func (c *client) lose(a *ask) {
 	wt.left, a.waiting = true, nil
 	if w.chance(50) {
 		w.step(w.place(a.request.Target), msg.Command{Kind: msg.CommandLeave, Waiter: wt,
-			Request: &msg.Request{Invocation: msg.NewInvocationID(w.place(a.request.Target), 1<<16, w.invocations)}})
+			Request: &msg.Request{Invocation: a.sent}})
 	}
 	if c.way == anonymously && a.reply == nil {
 		a.closed, c.current = true, nil

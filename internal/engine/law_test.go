@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"testing"
@@ -77,4 +78,18 @@ func (s *worldStats) add(o *worldStats) {
 	s.pruned += o.pruned
 	s.blocked += o.blocked
 	s.early += o.early
+}
+
+// TestSameSeedGivesTheSameHistory runs worlds twice: every record and the order
+// of everything must be the same.
+func TestSameSeedGivesTheSameHistory(t *testing.T) {
+	for seed := uint64(1001); seed < 1011; seed++ {
+		first, second := newWorld(worldOf(seed)), newWorld(worldOf(seed))
+		if a, b := first.run(), second.run(); a != b {
+			t.Fatalf("seed %d: %q and then %q", seed, a, b)
+		}
+		if !bytes.Equal(first.trace.Sum(nil), second.trace.Sum(nil)) || first.stats != second.stats {
+			t.Fatalf("seed %d: two histories: %+v and %+v", seed, first.stats, second.stats)
+		}
+	}
 }

@@ -191,6 +191,36 @@ func TestListSnapshotIsIsolated(t *testing.T) {
 	}
 }
 
+// A run reads its snapshot on another goroutine while the instance changes; the
+// race detector watches.
+func TestSnapshotMayBeReadWhileTheInstanceChanges(t *testing.T) {
+	r := newRig(t, 1, Limits{}, thing("set", "get"))
+	r.program["set"], r.program["get"] = fields, get
+	r.holding["get"] = true
+	for n := range 200 {
+		want(t, r.call(msg.Request{Target: ref("a"), Handler: "set", Payload: body(fmt.Sprintf("m=%d:x l+%d", n, n))}), "")
+	}
+	r.ask(msg.Request{Target: ref("a"), Handler: "get"})
+	s := &r.runs[0].turn.State
+	before := digest(s)
+	done := make(chan string)
+	go func() {
+		text := before
+		for range 50 {
+			if text == before {
+				text = digest(s)
+			}
+		}
+		done <- text
+	}()
+	for n := range 200 {
+		want(t, r.call(msg.Request{Target: ref("a"), Handler: "set", Payload: body(fmt.Sprintf("m=%d:y m-%d l+z", n, n/2))}), "")
+	}
+	if after := <-done; after != before {
+		t.Fatalf("the snapshot was %s and became %s", before, after)
+	}
+}
+
 // Keep returns an error and keeps what the turn did; without it nothing stays.
 func TestKeepKeepsWhatATurnDid(t *testing.T) {
 	for _, keep := range []bool{false, true} {

@@ -228,7 +228,9 @@ func (w *world) step(to msg.Partition, c msg.Command) {
 // carry appends records and then lets effects go.
 func (w *world) carry(p *Partition) {
 	for _, r := range w.out.Records {
-		w.log = append(w.log, logged{p.config.Partition, r.Index, msg.AppendRecord(nil, r)})
+		bytes := msg.AppendRecord(nil, r)
+		w.trace.Write(bytes)
+		w.log = append(w.log, logged{p.config.Partition, r.Index, bytes})
 		w.count(r)
 	}
 	for n := range w.out.Effects {
