@@ -16,10 +16,17 @@ const collectTime = time.Second
 
 // nodeCollector turns the numbers of a node into metrics when somebody asks.
 type nodeCollector struct {
-	node       atomic.Pointer[running] // nil: nothing runs
+	node       atomic.Pointer[watched] // nil: nothing runs
 	checkpoint atomic.Int64            // when one was published, in nanoseconds since 1970
 	rows       []collectorRow
 	syncs      *prometheus.Desc
+	full       *prometheus.Desc
+}
+
+// watched is what numbers are asked of.
+type watched struct {
+	running
+	room func() error
 }
 
 type collectorRow struct {
@@ -33,6 +40,7 @@ var _ prometheus.Collector = (*nodeCollector)(nil)
 func newNodeCollector() *nodeCollector {
 	c := &nodeCollector{
 		syncs: prometheus.NewDesc("holdfast_log_sync_duration_seconds", "Time to write and sync a frame.", nil, nil),
+		full:  prometheus.NewDesc("holdfast_log_full", "1 while new work is refused because the disk has no room for it, else 0.", nil, nil),
 	}
 	c.addTurns()
 	c.addLog()
@@ -59,7 +67,7 @@ func (c *nodeCollector) addTurns() {
 	const turns, turnsHelp = "holdfast_turns_total", "Handlers that were run to an end, by what they may do."
 	c.counterOf(turns, turnsHelp, "mode", "update", func(s *node.Stats) float64 { return float64(s.Partitions.Turns) })
 	c.counterOf(turns, turnsHelp, "mode", "read", func(s *node.Stats) float64 { return float64(s.Partitions.Reads) })
-	const failures, failuresHelp = "holdfast_turn_failures_total", "Turns by how they failed: an outcome is an error that the handler returned, a fault consumed nothing."
+	const failures, failuresHelp = "holdfast_turn_failures_total", "Turns that failed: an outcome is an error that was the answer, a fault consumed nothing, and what did not return was abandoned."
 	c.counterOf(failures, failuresHelp, "reason", "outcome", func(s *node.Stats) float64 { return float64(s.Partitions.Outcomes) })
 	c.counterOf(failures, failuresHelp, "reason", "panic", func(s *node.Stats) float64 { return float64(s.Partitions.Panics) })
 	c.counterOf(failures, failuresHelp, "reason", "fault", func(s *node.Stats) float64 { return float64(s.Partitions.Faults) })
@@ -113,10 +121,10 @@ func (c *nodeCollector) addExecutors() {
 		func(s *node.Stats) float64 { return float64(s.Executors.Replaced) })
 }
 
-// watch makes the collector show a node.
-func (c *nodeCollector) watch(n running) {
+// watch makes the collector show a node, and whether its log has room.
+func (c *nodeCollector) watch(n running, room func() error) {
 	c.checkpoint.CompareAndSwap(0, time.Now().UnixNano())
-	c.node.Store(&n)
+	c.node.Store(&watched{n, room})
 }
 
 // forget makes it show nothing.
@@ -125,6 +133,7 @@ func (c *nodeCollector) forget() { c.node.Store(nil) }
 // Describe implements prometheus.Collector.
 func (c *nodeCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- c.syncs
+	to <- c.full
 	for i := range c.rows {
 		to <- c.rows[i].desc
 	}
@@ -139,12 +148,17 @@ func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), collectTime)
 	defer cancel()
-	s := (*n).Stats(ctx)
+	s := n.Stats(ctx)
 	for i := range c.rows {
 		row := &c.rows[i]
 		to <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(&s))
 	}
 	buckets, count := syncBuckets(&s)
+	full := 0.0
+	if n.room() != nil {
+		full = 1
+	}
+	to <- prometheus.MustNewConstMetric(c.full, prometheus.GaugeValue, full)
 	to <- prometheus.MustNewConstHistogram(c.syncs, count, s.Log.SyncSeconds, buckets)
 }
 

@@ -53,7 +53,9 @@ func TestFullDiskRefusesUpdatesAndServesReads(t *testing.T) {
 	_, submitted := s.ask("POST", entity+"/add/send", "1")
 	id := submitted[len(`{"invocation_id":"`) : len(submitted)-len(`"}`)]
 
+	s.expectMetric("holdfast_log_full", 0)
 	disk.full.Store(true)
+	s.expectMetric("holdfast_log_full", 1)
 	for _, request := range [][3]string{{"POST", entity + "/add", "1"}, {"POST", entity + "/add/send", "1"}, {"DELETE", entity, ""}} {
 		status, body := s.ask(request[0], request[1], request[2])
 		if status != 429 || !strings.Contains(body, `"code":"resource_exhausted"`) || !strings.Contains(body, "0 bytes are free; reads go on") {

@@ -115,7 +115,7 @@ func (s *Server) runNode(ctx context.Context, web *web) error {
 		}
 		return err
 	}
-	s.metrics.node.watch(n)
+	s.metrics.node.watch(n, data.Log().Room)
 	s.gate.open(n.Door())
 	close(s.ready)
 	s.config.Logger.Info("serving", "address", s.Addr(), "app", s.program.Describe().App,

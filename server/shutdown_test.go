@@ -52,7 +52,7 @@ func (l *load) start(t *testing.T, address string) {
 	for i := range loadClients {
 		l.clients.Go(func() {
 			for {
-				status, body, err := post(t.Context(), "http://"+address+"/v1/entities/tally/client"+strconv.Itoa(i)+"/add", "1")
+				status, body, err := send(t.Context(), "POST", "http://"+address+"/v1/entities/tally/client"+strconv.Itoa(i)+"/add", "1")
 				if err == nil && status == 200 {
 					l.acknowledged[i]++
 					l.begun.Add(1)
@@ -67,8 +67,8 @@ func (l *load) start(t *testing.T, address string) {
 	}
 }
 
-func post(ctx context.Context, url, body string) (status int, answer string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+func send(ctx context.Context, method, url, body string) (status int, answer string, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -89,7 +89,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 	address := s.Addr()
 	held := make(chan string, 1)
 	go func() {
-		status, body, err := post(t.Context(), "http://"+address+"/v1/entities/slow/a/hold", "7")
+		status, body, err := send(t.Context(), "POST", "http://"+address+"/v1/entities/slow/a/hold", "7")
 		held <- strings.TrimSpace(strconv.Itoa(status) + " " + body)
 		if err != nil {
 			t.Errorf("the request inside: %v", err)
@@ -137,10 +137,9 @@ func checkAfterShutdown(t *testing.T, dir string, l *load) {
 		t.Errorf("what the request inside did: got %d %s, want a state of 7", status, body)
 	}
 	s.expect("GET", "/v1/entities/tally/new", "", 404, "")
-	_, metrics := s.ask("GET", "/metrics", "")
 	// Every partition was used and has a last checkpoint: what is left is what
 	// came while those were taken.
-	if records := metricOf(t, metrics, "holdfast_recovery_records"); records > 10 {
+	if records := s.metric("holdfast_recovery_records"); records > 10 {
 		t.Errorf("the next start read %v records of the log, want next to none of %d", records, l.begun.Load())
 	}
 	if err := s.end(); err != nil {
@@ -148,15 +147,24 @@ func checkAfterShutdown(t *testing.T, dir string, l *load) {
 	}
 }
 
-func metricOf(t *testing.T, metrics, name string) float64 {
-	t.Helper()
-	_, rest, _ := strings.Cut(metrics, "\n"+name+" ")
-	text, _, _ := strings.Cut(rest, "\n")
-	value, err := strconv.ParseFloat(text, 64)
+// metric reads a metric without labels.
+func (r *runningServer) metric(name string) float64 {
+	r.t.Helper()
+	_, text := r.ask("GET", "/metrics", "")
+	_, rest, _ := strings.Cut(text, "\n"+name+" ")
+	line, _, _ := strings.Cut(rest, "\n")
+	value, err := strconv.ParseFloat(line, 64)
 	if err != nil {
-		t.Errorf("no metric %s: %v", name, err)
+		r.t.Errorf("no metric %s: %v", name, err)
 	}
 	return value
+}
+
+func (r *runningServer) expectMetric(name string, want float64) {
+	r.t.Helper()
+	if got := r.metric(name); got != want {
+		r.t.Errorf("%s is %v, want %v", name, got, want)
+	}
 }
 
 func waitUntil(t *testing.T, what string, ok func() bool) {

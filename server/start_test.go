@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // serveAsChild is what Main does, for somebody who does not wait for a lock.
 func serveAsChild(dir string) (code int) {
 	line := CommandLine{LogFormat: "json", Config: Config{DataDir: dir, Listen: "127.0.0.1:0", LockWait: 50 * time.Millisecond}}
-	err := line.Serve(context.Background(), tallyApp(), os.Stderr)
+	err := line.Serve(context.Background(), mortalApp(), os.Stderr)
 	return exitCode(os.Stderr, "tally", err)
 }
 

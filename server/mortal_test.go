@@ -1,0 +1,118 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-io/holdfast"
+)
+
+// deadly is the exit code of a process whose handler has ended it.
+const deadly = 7
+
+var (
+	mortals = holdfast.NewEntity[tally]("mortal")
+	die     = holdfast.NewUpdate[int64, int64](mortals, "die")
+)
+
+// mortalApp has a handler that ends the process when it is asked for more than
+// one.
+func mortalApp() *holdfast.App {
+	return holdfast.NewApp("mortal", tallyApp(), die.Handle(func(ctx *holdfast.UpdateContext[tally], n int64) (int64, error) {
+		if n > 1 {
+			os.Exit(deadly)
+		}
+		ctx.State.N += n
+		return ctx.State.N, nil
+	}))
+}
+
+// mortal is a server in a process of its own.
+type mortal struct {
+	runningServer
+	process *exec.Cmd
+	log     *watchedBuffer
+	ended   chan error
+}
+
+// startMortal starts a process on the directory and waits until it serves, or
+// has ended.
+func startMortal(t *testing.T, dir string) *mortal {
+	t.Helper()
+	serving := make(chan struct{})
+	var once sync.Once
+	m := &mortal{process: childProcess(t, dir), ended: make(chan error, 1)}
+	m.log = &watchedBuffer{text: `"msg":"serving"`, seen: func() { once.Do(func() { close(serving) }) }}
+	m.process.Stderr = m.log
+	if err := m.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { m.ended <- m.process.Wait() }()
+	select {
+	case <-serving:
+	case err := <-m.ended:
+		m.ended <- err
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the process does not serve: %s", m.log)
+	}
+	_, rest, _ := strings.Cut(m.log.String(), `"address":"`)
+	address, _, _ := strings.Cut(rest, `"`)
+	m.Server, m.t = &Server{}, t
+	m.address.Store(&address)
+	return m
+}
+
+// TestInputThatEndsTheProcessIsGivenUp: a supervisor that starts the process
+// again gets through, and the messages behind go on.
+func TestInputThatEndsTheProcessIsGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	m := startMortal(t, dir)
+	m.expect("POST", "/v1/entities/mortal/a/die/send?delay=100ms", "2", 202, "")
+	m.expect("POST", "/v1/entities/mortal/a/die/send?delay=150ms", "1", 202, "")
+	deaths := 0
+	for ; deaths < 10 && m.dies(); deaths++ {
+		m = startMortal(t, dir)
+	}
+	if deaths != 5 {
+		t.Errorf("the input has ended %d processes, want 5", deaths)
+	}
+	_, letters := m.ask("GET", "/v1/dead-letters", "")
+	if !strings.Contains(letters, "was given up after 5 attempts: the process ended") {
+		t.Errorf("dead letters: %s", letters)
+	}
+	waitUntil(t, "the message behind goes on", func() bool {
+		_, state := m.ask("GET", "/v1/entities/mortal/a", "")
+		return strings.Contains(state, `"state":{"N":1}`)
+	})
+	if err := m.process.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	<-m.ended
+}
+
+// dies waits until the process has ended by its handler, or has a dead letter.
+func (m *mortal) dies() bool {
+	m.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		select {
+		case err := <-m.ended:
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != deadly {
+				m.t.Fatalf("the process ended with %v: %s", err, m.log)
+			}
+			return true
+		case <-time.After(20 * time.Millisecond):
+		}
+		_, letters, err := send(m.t.Context(), "GET", "http://"+m.Addr()+"/v1/dead-letters", "")
+		if err == nil && strings.Contains(letters, `"id"`) {
+			return false
+		}
+	}
+	m.t.Fatal("the process neither ends nor gives the input up")
+	return false
+}
