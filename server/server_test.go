@@ -466,11 +466,12 @@ func TestCommandLine(t *testing.T) {
 		code      int
 		out, err  string
 	}{
-		{[]string{"version"}, 0, "tally ", ""},
+		{[]string{"version"}, 0, "tally version ", ""},
+		{[]string{"--version"}, 0, "tally version ", ""},
 		{[]string{"help"}, 0, "-partitions number", ""},
 		{[]string{"--help"}, 0, "-listen address", ""},
 		{[]string{"serve", "--help"}, 0, "-data directory", ""},
-		{[]string{"dance"}, 2, "", `"dance" is not a command`},
+		{[]string{"dance"}, 2, "", `"dance" is not a command; tally help lists`},
 		{[]string{"serve", "--dance"}, 2, "", "-dance"},
 		{[]string{"--dance"}, 2, "", "-dance"},
 		{[]string{"serve", "data"}, 2, "", `"data" is not a flag`},

@@ -256,6 +256,11 @@ func TestUsageErrors(t *testing.T) {
 		{"version 7", `"7" is too much`},
 		{"serve --partitions many", "many"},
 		{"serve data", `"data" is too much`},
+		{"serve --partitions 2000", "it must be from 1 to 1024"},
+		{"serve --listen 7070", "it must be host:port"},
+		{"log", "verify or dump"},
+		{"log vrfy", `"vrfy" is not a command of holdfast log`},
+		{"cal account alice", "Did you mean this?"},
 	} {
 		door := always(msg.Reply{})
 		got := runCommand(t, door, "", strings.Fields(c.command)...)
@@ -280,11 +285,37 @@ func TestBadRequestsAreNotUsageErrors(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if got := runCommand(t, always(msg.Reply{}), "", "version"); got.code != 0 || !strings.HasPrefix(got.stdout, "holdfast ") {
-		t.Errorf("got %+v", got)
+	for command, prefix := range map[string]string{
+		"version": "holdfast ", "--version": "holdfast ", "version --json": `{"arch":"`, "--json --version": `{"arch":"`,
+	} {
+		if got := runCommand(t, always(msg.Reply{}), "", strings.Fields(command)...); got.code != 0 || !strings.HasPrefix(got.stdout, prefix) {
+			t.Errorf("%s: got %+v, want %s", command, got, prefix)
+		}
 	}
-	if got := runCommand(t, always(msg.Reply{}), "", "version", "--json"); got.code != 0 || !strings.HasPrefix(got.stdout, `{"arch":"`) {
-		t.Errorf("got %+v", got)
+}
+
+// TestHelp: no command is help, every command is in a group, and help shows the
+// flags for a server where a server is asked, and only there.
+func TestHelp(t *testing.T) {
+	var all string
+	for _, arguments := range [][]string{nil, {"help"}, {"--help"}, {"-h"}} {
+		got := runCommand(t, always(msg.Reply{}), "", arguments...)
+		if all = got.stdout; got.code != 0 || got.stderr != "" || !strings.Contains(all, "Entities of a server:\n  call ") || strings.Contains(all, "Additional Commands") {
+			t.Errorf("%v: got %+v", arguments, got)
+		}
+	}
+	asks := map[string]bool{"serve": false, "log": false, "log verify": false, "version": false}
+	for _, name := range []string{"call", "send", "get", "list", "delete", "reminders", "result", "parked", "parked skip", "dead-letters"} {
+		asks[name] = true
+	}
+	for command, server := range asks {
+		got := runCommand(t, always(msg.Reply{}), "", append(strings.Fields(command), "--help")...)
+		if got.code != 0 || strings.Contains(got.stdout, "--server address") != server || !strings.Contains(got.stdout, "--json") {
+			t.Errorf("%s: got %+v, want help in which the flag --server is %v", command, got, server)
+		}
+		if name, _, _ := strings.Cut(command, " "); !strings.Contains(all, "\n  "+name+" ") {
+			t.Errorf("help does not list %s", name)
+		}
 	}
 }
 
