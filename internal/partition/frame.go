@@ -48,30 +48,30 @@ func chunkAt(b []byte) (chunk []byte, flags uint64, rest []byte, err error) {
 // frame it is given, and passes over a record that began before it.
 type Reader struct {
 	partial []byte // the beginning of a record that goes on in the next frame
-	begun   bool
+	begun   bool   // there is one
+	passing bool   // one goes on that began before the first frame
 	next    msg.FrameNumber
+	epoch   msg.Epoch
 }
 
 // Read calls yield for each record that ends in the frame. The record is valid
-// during the call. Frames come in order; a gap is an error.
+// during the call. Frames come in order. An error is host.ErrCorrupt, or what
+// yield returned.
 func (r *Reader) Read(f *host.Frame, yield func(position msg.Position, record []byte) error) error {
-	first := r.next == 0
-	if !first && f.Number != r.next {
-		return fmt.Errorf("%w: frame %d follows frame %d", host.ErrCorrupt, f.Number, r.next-1)
+	if err := r.follow(f); err != nil {
+		return err
 	}
-	r.next = f.Number + 1
 	position := f.First
 	for rest := f.Payload; len(rest) > 0; {
 		chunk, flags, after, err := chunkAt(rest)
+		if err == nil {
+			err = r.placed(flags, len(rest) == len(f.Payload), len(after) == 0)
+		}
 		if err != nil {
 			return fmt.Errorf("frame %d: %w", f.Number, err)
 		}
 		rest = after
-		record, whole, err := r.join(chunk, flags, first)
-		if err != nil {
-			return fmt.Errorf("frame %d: %w", f.Number, err)
-		}
-		if whole {
+		if record, whole := r.join(chunk, flags); whole {
 			if err := yield(position, record); err != nil {
 				return err
 			}
@@ -80,27 +80,59 @@ func (r *Reader) Read(f *host.Frame, yield func(position msg.Position, record []
 			position++
 		}
 	}
-	if got := uint32(position - f.First); got != f.Count {
+	if got := position - f.First; got != msg.Position(f.Count) {
 		return fmt.Errorf("%w: frame %d holds the ends of %d records, its head says %d", host.ErrCorrupt, f.Number, got, f.Count)
+	}
+	return nil
+}
+
+// follow checks that a frame is the next one.
+func (r *Reader) follow(f *host.Frame) error {
+	first := r.next == 0
+	switch {
+	case !first && f.Number != r.next:
+		return fmt.Errorf("%w: frame %d follows frame %d", host.ErrCorrupt, f.Number, r.next-1)
+	case !first && f.Epoch < r.epoch:
+		return fmt.Errorf("%w: frame %d is of epoch %d, the one before of %d", host.ErrCorrupt, f.Number, f.Epoch, r.epoch)
+	case !first && f.Epoch > r.epoch:
+		// The writer before ended; so did what it had begun.
+		r.begun, r.passing = false, false
+	case first && len(f.Payload) > 0:
+		_, flags, _, err := chunkAt(f.Payload)
+		r.passing = err == nil && flags&chunkGoneOn != 0
+	}
+	r.next, r.epoch = f.Number+1, f.Epoch
+	return nil
+}
+
+// placed checks that a chunk may be where it is: a part of a record that goes on
+// is the last of its frame, and what goes on is the first of the next.
+func (r *Reader) placed(flags uint64, first, last bool) error {
+	goneOn, goesOn := flags&chunkGoneOn != 0, flags&chunkGoesOn != 0
+	switch {
+	case goesOn && !last:
+		return fmt.Errorf("%w: a record goes on in the next frame, and others follow in this one", host.ErrCorrupt)
+	case goneOn && !(first && (r.begun || r.passing)):
+		return fmt.Errorf("%w: a record goes on that did not begin", host.ErrCorrupt)
+	case !goneOn && (r.begun || r.passing):
+		return fmt.Errorf("%w: a record does not go on that began", host.ErrCorrupt)
 	}
 	return nil
 }
 
 // join puts a chunk to what there is of its record, and says whether that is
 // all of it.
-func (r *Reader) join(chunk []byte, flags uint64, first bool) (record []byte, whole bool, err error) {
+func (r *Reader) join(chunk []byte, flags uint64) (record []byte, whole bool) {
 	goneOn, goesOn := flags&chunkGoneOn != 0, flags&chunkGoesOn != 0
 	switch {
-	case goneOn && !r.begun && !first:
-		return nil, false, fmt.Errorf("%w: a record goes on that did not begin", host.ErrCorrupt)
-	case goneOn && !r.begun:
-		return nil, false, nil // it began before the first frame that is read
+	case r.passing:
+		r.passing = goesOn
+		return nil, false
+	case !goneOn && !goesOn:
+		return chunk, true
 	case !goneOn:
-		r.partial, r.begun = r.partial[:0], false
-	}
-	if !goneOn && !goesOn {
-		return chunk, true, nil
+		r.partial = r.partial[:0]
 	}
 	r.partial, r.begun = append(r.partial, chunk...), goesOn
-	return r.partial, !goesOn, nil
+	return r.partial, !goesOn
 }

@@ -114,6 +114,7 @@ type Loop struct {
 	step     engine.Output
 	scratch  []byte
 	out      Output
+	input    Input // the command being taken
 	poisoned error
 	saver    saver
 	stats    Stats
@@ -163,7 +164,7 @@ type Recovered struct {
 // New makes a loop that owns partitions, out of all that there are. Their
 // durable state is complete; Recover starts them.
 func New(config Config, total int, owned []Recovered) *Loop {
-	l := &Loop{config: config, members: make([]*member, total)}
+	l := &Loop{config: config, members: make([]*member, total), saver: saver{slice: sliceBytes}}
 	for _, r := range owned {
 		m := &member{id: r.ID, engine: r.Engine, durable: r.Engine.Index(), saved: r.Checkpoint}
 		l.members[r.ID] = m
@@ -233,8 +234,8 @@ func (l *Loop) Turn(now msg.Time, budget int) *Output {
 		controls[in.Kind](l, &in, now)
 	}
 	for ; budget > 0 && l.inputs.len() > 0 && (l.poisoned != nil || l.config.Buffer.Reserve(stepRoom)); budget-- {
-		in := l.inputs.pop()
-		l.takeCommand(&in, now)
+		l.input = l.inputs.pop() // not on the stack: it would escape, and be allocated
+		l.takeCommand(&l.input, now)
 	}
 	l.tick(now)
 	if l.poisoned == nil {

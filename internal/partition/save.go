@@ -42,6 +42,7 @@ type saver struct {
 	current  *member // being saved
 	grown    int64   // bytes of log since the last one began
 	flushing bool
+	slice    int      // bytes of one
 	spare    [][]byte // buffers of slices that were written
 }
 
@@ -127,7 +128,7 @@ func (l *Loop) takeSlice(m *member) {
 	if n := len(s.spare); n > 0 {
 		b, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
-	b, done := m.engine.Slice(b[:0], sliceBytes)
+	b, done := m.engine.Slice(b[:0], s.slice)
 	l.stats.LargestSlice = max(l.stats.LargestSlice, int64(len(b)))
 	l.out.Slices = append(l.out.Slices, Slice{Partition: m.id, Bytes: b, First: m.saving.first, Last: done})
 	m.saving.first = false
