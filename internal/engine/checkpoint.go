@@ -249,7 +249,10 @@ func (p *Partition) saveInstances(b []byte, limit int) ([]byte, bool) {
 
 // savePartial begins to write what may be much of an instance.
 func (p *Partition) savePartial(b []byte, i *instance, limit int) ([]byte, bool) {
-	var rest partial
+	if len(i.fields) == 0 && (i.owned == nil || len(i.owned.inbox) == 0) {
+		return b, true
+	}
+	rest := &partial{}
 	if i.owned != nil {
 		rest.inbox = slices.Clone(i.owned.inbox)
 	}
@@ -257,12 +260,9 @@ func (p *Partition) savePartial(b []byte, i *instance, limit int) ([]byte, bool)
 		i.snapshot()
 		rest.view = i.view
 	}
-	if len(rest.inbox) == 0 && rest.view == nil {
-		return b, true
-	}
 	b, done := rest.save(b, limit)
 	if !done {
-		p.checkpoint.partial = &rest
+		p.checkpoint.partial = rest
 	}
 	return b, done
 }
@@ -570,7 +570,9 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 		}
 	}
 	outer.Fail(d.Err())
-	i.kind = p.kinds[i.ref.Kind]
+	if i.kind = p.kinds[i.ref.Kind]; i.kind != nil {
+		i.ref.Kind = i.kind.Name
+	}
 	p.instances[i.ref] = i
 	p.order.Load(i)
 	if i.exists {

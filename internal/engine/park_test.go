@@ -239,6 +239,32 @@ func TestDeadlineEndsWhatHasNotBegun(t *testing.T) {
 	r.sameAfterReplay()
 }
 
+// One step settles a bounded number of inputs that do not run; ticks go on with
+// the rest.
+func TestOneStepSettlesABoundedNumberOfInputs(t *testing.T) {
+	r := newRig(t, 1, Limits{}, thing("slow", "add"))
+	r.program["slow"], r.program["add"] = add, add
+	r.holding["slow"] = true
+	first := r.ask(msg.Request{Target: ref("a"), Handler: "slow"})
+	var behind []*told
+	for n := range 3 * startBatch {
+		behind = append(behind, r.ask(msg.Request{Target: ref("a"), Handler: "add", Deadline: r.now + 1, Identity: session(1, uint64(n+1))}))
+	}
+	r.now += msg.Time(time.Second)
+	run := r.runs[0]
+	r.runs = nil
+	before := len(r.log)
+	r.finish(run)
+	if n := len(r.log) - before; n > startBatch+1 {
+		t.Fatalf("one step made %d records", n)
+	}
+	r.settle()
+	want(t, first.one(t), "")
+	for _, a := range behind {
+		want(t, a.one(t), msg.CodeDeadlineExceeded)
+	}
+}
+
 // Faults of keys that have nothing do not gather in memory.
 func TestFaultsOfKeysWithoutStateLeaveNothing(t *testing.T) {
 	r := newRig(t, 1, Limits{}, thing("add"))

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"strings"
+
 	"github.com/tidwall/btree"
 
 	"github.com/holdfast-io/holdfast/internal/invariant"
@@ -295,10 +297,20 @@ func (p *Partition) instance(ref msg.Ref) *instance {
 	if i := p.find(ref); i != nil {
 		return i
 	}
-	i := &instance{ref: ref, kind: p.kinds[ref.Kind]}
-	p.instances[ref] = i
+	i := p.newInstance(ref)
+	p.instances[i.ref] = i
 	p.order.Set(i)
 	p.recent = i
+	return i
+}
+
+// newInstance makes an instance that nobody finds. Its names are its own: those
+// of a request may be part of something larger.
+func (p *Partition) newInstance(ref msg.Ref) *instance {
+	i := &instance{ref: ref, kind: p.kinds[ref.Kind]}
+	if i.ref.Key = strings.Clone(ref.Key); i.kind != nil {
+		i.ref.Kind = i.kind.Name
+	}
 	return i
 }
 

@@ -108,7 +108,8 @@ func anonymous(m *msg.Message) msg.Fingerprint {
 }
 
 // startBatch bounds how many inputs one step settles without running them, and
-// so how much it writes.
+// so how much it writes; one that is given up, and written down whole, is the
+// last of a step.
 const startBatch = 256
 
 // start runs the next input of an instance, if it may. Inputs that need no
@@ -116,11 +117,13 @@ const startBatch = 256
 func (p *Partition) start(i *instance) {
 	count := 0
 	for l := i.live; l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt; count++ {
-		if count == startBatch {
+		if count >= startBatch {
 			p.startLater(i, p.now)
 			return
 		}
-		p.begun(p.dequeue(i))
+		if givenUp := p.begun(p.dequeue(i)); givenUp {
+			count = startBatch
+		}
 	}
 	p.release(i)
 }
@@ -145,8 +148,9 @@ func (p *Partition) putBack(in *input) {
 	in.target.live.queue.pushFront(in)
 }
 
-// begun settles an input, or runs its handler.
-func (p *Partition) begun(in *input) {
+// begun settles an input, or runs its handler. It reports whether the input was
+// given up.
+func (p *Partition) begun(in *input) (givenUp bool) {
 	m, i := in.message, in.target
 	switch {
 	case m.Kind == msg.MessageTimer && !p.stillSet(in):
@@ -156,6 +160,7 @@ func (p *Partition) begun(in *input) {
 			"the deadline passed before %s of %s began", m.Handler, m.Target)})
 	case in.attempts >= p.config.Limits.AttemptsMax:
 		p.giveUp(in, msg.CodeQuarantined, "the process ended or the handler failed in each of its attempts")
+		return true
 	case in.operation == msg.OperationDelete:
 		p.complete(in, &msg.Outcome{Delete: true})
 	case in.handler == nil || in.handler.Mode != msg.ModeUpdate:
@@ -165,6 +170,7 @@ func (p *Partition) begun(in *input) {
 	default:
 		p.run(in)
 	}
+	return false
 }
 
 // stillSet says whether the reminder that made an input is set as it was.
