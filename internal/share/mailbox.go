@@ -1,6 +1,10 @@
 package share
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+	"time"
+)
 
 // Mailbox holds what goroutines tell one other goroutine. It has no bound of
 // its own: what may be under way is bounded where it is admitted. Make it with
@@ -45,4 +49,19 @@ func (m *Mailbox[T]) Take(take func(T)) {
 	m.mu.Lock()
 	m.spare = items[:0]
 	m.mu.Unlock()
+}
+
+// spins is how often a goroutine that has run out of work looks again before it
+// sleeps: about 10 µs, which is what waking it costs, and the caller as well.
+const spins = 64
+
+// Wait is Signal.Wait, for one who looks again for a moment before it sleeps.
+func (m *Mailbox[T]) Wait(done <-chan struct{}, timer *time.Timer, limit time.Duration) bool {
+	for range spins {
+		if len(m.Signal) > 0 {
+			break
+		}
+		runtime.Gosched()
+	}
+	return m.Signal.Wait(done, timer, limit)
 }
