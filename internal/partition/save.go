@@ -118,8 +118,7 @@ func (l *Loop) oldestChanged() (oldest *member) {
 	return oldest
 }
 
-// changed says whether there are records after the checkpoint. The epoch's
-// record alone is worth none: it says nothing that is needed.
+// changed says whether there are records after the checkpoint.
 func (m *member) changed() bool { return m.engine.Index() > m.saved.Start }
 
 func (l *Loop) takeSlice(m *member) {
@@ -196,15 +195,19 @@ func (l *Loop) takePublished(in *Input, _ msg.Time) {
 // the checkpoints that are still all there is to say about their partition, as
 // of a later frame. What is appended after the call is in that frame or later,
 // so the log may be trimmed up to the oldest frame once the list is published.
+// Until it is, recovery begins where the published checkpoints say, so the loop
+// does not count on it.
 func (l *Loop) Needs() (oldest msg.FrameNumber, unchanged []host.Checkpoint) {
-	oldest = l.config.Buffer.Frame()
+	frame := l.config.Buffer.Frame()
+	oldest = frame
 	for _, m := range l.owned {
 		switch {
 		case m.changed():
 			oldest = min(oldest, m.saved.Frame)
 		case m.saved.Frame > 0:
-			m.saved.Frame = l.config.Buffer.Frame()
-			unchanged = append(unchanged, m.saved)
+			later := m.saved
+			later.Frame = frame
+			unchanged = append(unchanged, later)
 		}
 	}
 	return oldest, unchanged

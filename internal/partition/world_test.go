@@ -215,6 +215,9 @@ func (w *world) recover() []Recovered {
 	}
 	for _, c := range current {
 		list[c.Partition].Checkpoint = c
+		if oldest := w.host.Log().Oldest(); c.Frame < oldest {
+			w.fail("partition %d needs the log from frame %d on, it begins at frame %d", c.Partition, c.Frame, oldest)
+		}
 		for slice, err := range w.host.Snapshots().Slices(c) {
 			if err == nil {
 				err = list[c.Partition].Engine.Load(slice)
