@@ -244,7 +244,11 @@ func (s *shell) checkHoldfast(words []string) error {
 	if err != nil {
 		return err
 	}
-	out, err := exec.Command(file, append(slices.Clone(words[:min(2, len(words))]), "--help")...).CombinedOutput()
+	command := words[:1]
+	if len(words) > 1 && !strings.HasPrefix(words[1], "-") {
+		command = words[:2]
+	}
+	out, err := exec.Command(file, append(slices.Clone(command), "--help")...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("holdfast %s --help: %w\n%s", words[0], err, out)
 	}
