@@ -78,6 +78,18 @@ func (r *Record) decodeRareField(d *Decoder) {
 	}
 }
 
+// PartitionOfRecord is the partition of a record, without the rest of it.
+func PartitionOfRecord(b []byte) (Partition, error) {
+	d := NewDecoder("Record", b)
+	for d.Next() && d.Field() <= 2 {
+		if d.Field() == 2 {
+			p := Partition(d.Uint16())
+			return p, d.Err()
+		}
+	}
+	return 0, d.Err()
+}
+
 // DecodeMessage decodes what AppendMessage appended.
 func DecodeMessage(b []byte) (*Message, error) {
 	d := NewDecoder("Message", b)

@@ -32,7 +32,7 @@ type Config struct {
 	Executors       int           // default GOMAXPROCS
 	WrittenOffMax   int           // handlers that may be out at once; default 1,000
 	AbandonAfter    time.Duration // a handler's time; default 1 min
-	CheckpointBytes int64         // of log between two checkpoints of a partition; default 256 MiB
+	CheckpointBytes int64         // of log, at most, between two checkpoints of a partition; default 128 MiB
 	BodyBytesMax    int           // default 8 MiB
 	Now             func() time.Time
 }
@@ -47,7 +47,7 @@ func (c Config) withDefaults() Config {
 		c.Executors = runtime.GOMAXPROCS(0)
 	}
 	if c.CheckpointBytes == 0 {
-		c.CheckpointBytes = 256 << 20
+		c.CheckpointBytes = 128 << 20
 	}
 	if c.Now == nil {
 		c.Now = time.Now

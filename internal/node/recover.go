@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -109,23 +110,8 @@ func (n *Node) replay(ctx context.Context, list []partition.Recovered) error {
 		}
 	}
 	from = max(from, oldest)
-	said := time.Now()
-	var reader partition.Reader
-	for frame, err := range n.config.Host.Log().Frames(from) {
-		if err != nil {
-			return fmt.Errorf("read the log: %w", err)
-		}
-		if err := reader.Read(&frame, func(_ msg.Position, record []byte) error { return n.apply(list, record) }); err != nil {
-			return fmt.Errorf("replay frame %d: %w", frame.Number, err)
-		}
-		n.recovery.Frames++
-		if time.Since(said) > progressEvery {
-			said = time.Now()
-			n.config.Logger.Info("recovering", "frame", frame.Number, "records", n.recovery.Records)
-			if err := ctx.Err(); err != nil {
-				return fmt.Errorf("recovery was interrupted: %w", err)
-			}
-		}
+	if err := n.readLog(ctx, from, newFolders(list, n.config.Loops)); err != nil {
+		return err
 	}
 	for p := range list {
 		if end := list[p].Checkpoint.End; list[p].Engine.Index() < end {
@@ -183,22 +169,27 @@ func (n *Node) writeDown() error {
 	}
 }
 
-// apply folds a record, unless the checkpoint of its partition holds it.
-func (n *Node) apply(list []partition.Recovered, bytes []byte) error {
-	r, err := msg.DecodeRecord(bytes)
-	if err != nil {
-		return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
-	}
-	if int(r.Partition) >= len(list) {
-		return fmt.Errorf("%w: record of partition %d of %d", host.ErrCorrupt, r.Partition, len(list))
-	}
-	n.recovery.Records++
-	target := &list[r.Partition]
-	if r.Index <= target.Checkpoint.Start {
-		return nil
-	}
-	if err := target.Engine.Apply(r); err != nil {
-		return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
+// readLog takes frames apart and hands their records out to be folded.
+func (n *Node) readLog(ctx context.Context, from msg.FrameNumber, f *folders) (err error) {
+	defer func() { err = errors.Join(err, f.close()) }()
+	said := time.Now()
+	var reader partition.Reader
+	for frame, err := range n.config.Host.Log().Frames(from) {
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+		if err := reader.Read(&frame, func(_ msg.Position, record []byte) error { return f.take(record) }); err != nil {
+			return fmt.Errorf("replay frame %d: %w", frame.Number, err)
+		}
+		n.recovery.Frames++
+		n.recovery.Records += uint64(frame.Count)
+		if time.Since(said) > progressEvery {
+			said = time.Now()
+			n.config.Logger.Info("recovering", "frame", frame.Number, "records", n.recovery.Records)
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("recovery was interrupted: %w", err)
+			}
+		}
 	}
 	return nil
 }
