@@ -414,3 +414,63 @@ func TestReadOfADeletedEntityDependsOnTheDeletion(t *testing.T) {
 	}
 	r.sameAfterReplay()
 }
+
+// A session may go on although the chain that its last number began has not
+// ended: its caller has given up. Whoever still waits is told; nothing is left.
+func TestSessionThatLeavesAChainBehind(t *testing.T) {
+	r := answersRig(t, Limits{WaitersMax: 2})
+	keys := r.keysOn(0, 2)
+	r.program["tail"] = func(*msg.Turn) *msg.Outcome {
+		return &msg.Outcome{Tail: &msg.Outgoing{Target: ref("b"), Handler: "slow"}}
+	}
+	r.holding["slow"] = true
+	q := msg.Request{Target: ref(keys[0]), Handler: "tail", Identity: session(1, 1)}
+	first, second := r.ask(q), r.ask(q)
+	want(t, r.call(q), msg.CodeResourceExhausted)
+	want(t, r.call(msg.Request{Target: ref(keys[1]), Handler: "add", Identity: session(1, 2)}), "")
+	if s := r.partitions[0].Stats(); s.Answers != 1 {
+		t.Fatalf("%d answers are remembered, want that of number 2", s.Answers)
+	}
+	r.sameAfterReplay()
+	r.release("slow")
+	for _, a := range []*told{first, second} {
+		if reply := a.one(t); string(reply.Payload.Body) != "1" {
+			t.Fatalf("the chain was answered %+v", reply)
+		}
+	}
+	want(t, r.call(q), msg.CodeConflict)
+	if p := r.partitions[0]; len(p.waiters)+len(p.attached)+p.answers.pending.len != 0 || p.Stats().Answers != 1 {
+		t.Fatalf("%d waiters, %d attachments, %+v are left", len(p.waiters), len(p.attached), p.Stats())
+	}
+	r.sameAfterReplay()
+}
+
+// What cannot be is refused with the reason, and leaves nothing behind.
+func TestRequestsThatCannotBe(t *testing.T) {
+	r := answersRig(t, Limits{})
+	for name, c := range map[string]struct {
+		request msg.Request
+		code    string
+	}{
+		"a call of nothing":           {msg.Request{Target: ref("a"), Handler: "none"}, msg.CodeNotFound},
+		"a call of an unknown kind":   {msg.Request{Target: msg.Ref{Kind: "none", Key: "a"}, Handler: "add"}, msg.CodeNotFound},
+		"a submission of nothing":     {msg.Request{Target: ref("a"), Handler: "none", Operation: msg.OperationSubmit}, msg.CodeNotFound},
+		"a submission of a read":      {msg.Request{Target: ref("a"), Handler: "get", Operation: msg.OperationSubmit}, msg.CodeInvalidArgument},
+		"a peek with nothing":         {msg.Request{Target: ref("a"), Handler: "none", Operation: msg.OperationPeek}, msg.CodeNotFound},
+		"a peek with an update":       {msg.Request{Target: ref("a"), Handler: "add", Operation: msg.OperationPeek}, msg.CodeInvalidArgument},
+		"the result of nothing":       {msg.Request{Operation: msg.OperationResult, Invocation: msg.InvocationID{15: 9}}, msg.CodeNotFound},
+		"a resumption of nothing":     {msg.Request{Operation: msg.OperationResume, Target: ref("a")}, msg.CodeNotFound},
+		"a redelivery of nothing":     {msg.Request{Operation: msg.OperationRedeliver, Invocation: msg.InvocationID{15: 9}}, msg.CodeNotFound},
+		"the discarding of nothing":   {msg.Request{Operation: msg.OperationDiscard, Invocation: msg.InvocationID{15: 9}}, msg.CodeNotFound},
+		"a deletion in no known kind": {msg.Request{Operation: msg.OperationDelete, Target: msg.Ref{Kind: "none", Key: "a"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want(t, r.call(c.request), c.code)
+			for _, p := range r.partitions {
+				if p.Index() != 0 || len(p.instances) != 0 {
+					t.Fatalf("%d records, %d instances", p.Index(), len(p.instances))
+				}
+			}
+		})
+	}
+}

@@ -25,6 +25,7 @@ type outbox struct {
 	messages fifo[*msg.Message]
 	// delivered is the highest number that was handed over since the start.
 	delivered msg.Number
+	count     int // messages, without those that have been acknowledged
 	bytes     int
 }
 
@@ -49,6 +50,7 @@ func (o *outbox) put(m *msg.Message) {
 	if *o.messages.at(place) == nil {
 		*o.messages.at(place) = m
 		o.bytes += messageBytes(m)
+		o.count++
 	}
 }
 
@@ -70,6 +72,7 @@ func (o *outbox) has(n msg.Number) bool {
 func (o *outbox) remove(n msg.Number) {
 	if slot := o.slot(n); slot != nil && *slot != nil {
 		o.bytes -= messageBytes(*slot)
+		o.count--
 		*slot = nil
 	}
 }

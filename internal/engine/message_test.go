@@ -36,6 +36,9 @@ func TestMessageThatWaitsWhileLaterOnesAreConsumedSurvivesACrash(t *testing.T) {
 	if box := &r.partitions[0].outboxes[1]; !box.has(1) || box.has(2) {
 		t.Fatalf("the outbox holds 1: %v, 2: %v; want only the one that waits", box.has(1), box.has(2))
 	}
+	if s := r.partitions[0].Stats(); s.OutboxMessages != 1 {
+		t.Fatalf("the outbox counts %d messages, want 1", s.OutboxMessages)
+	}
 	r.restart(nil)
 	if got := r.root(to[0]); got != "" {
 		t.Fatalf("the held message ran: %q", got)
@@ -287,4 +290,43 @@ func TestDelayedMessagesRunWhenDueInTheirOrder(t *testing.T) {
 		t.Fatalf("ran %v", got)
 	}
 	r.sameAfterReplay()
+}
+
+// Acknowledgements that find no record to ride on get their own: at once when
+// they are many, otherwise after a while.
+func TestManyAcknowledgementsGetARecord(t *testing.T) {
+	r, from, to := twoPartitions(t, Limits{AckAfter: time.Hour})
+	keys := make([]string, gapsMax+5)
+	for n := range keys {
+		keys[n] = to[n%4]
+	}
+	r.program["go"] = sendTo("add", keys...)
+	want(t, r.call(msg.Request{Target: ref(from), Handler: "go"}), "")
+	if p := r.partitions[0]; len(p.acks) != 5 || p.outboxes[1].messages.len() != 5 {
+		t.Fatalf("%d acknowledgements wait for %d messages, want 5", len(p.acks), p.outboxes[1].messages.len())
+	}
+	r.advance(2 * time.Hour)
+	if p := r.partitions[0]; len(p.acks) != 0 || p.outboxes[1].messages.len() != 0 {
+		t.Fatalf("%d acknowledgements wait for %d messages, want none", len(p.acks), p.outboxes[1].messages.len())
+	}
+	r.sameAfterReplay()
+}
+
+// A sender has so many messages of a channel in flight at most, whatever waits.
+func TestWindowBoundsWhatIsInFlight(t *testing.T) {
+	r, from, to := twoPartitions(t, Limits{AcceptAfter: time.Hour, AckAfter: time.Millisecond})
+	r.program["go"] = sendTo("slow", to[0], to[0], to[0], to[0], to[0], to[0], to[0], to[0])
+	r.holding["slow"] = true
+	for range 300 {
+		want(t, r.call(msg.Request{Target: ref(from), Handler: "go"}), "")
+	}
+	box, waits := &r.partitions[0].outboxes[1], r.partitions[1].aging.len()
+	if box.delivered-box.base != window || waits != window || box.messages.len() != 2400 {
+		t.Fatalf("%d in flight, %d wait, %d stored; want %d, %d and 2400", box.delivered-box.base, waits, box.messages.len(), window, window)
+	}
+	r.release("slow")
+	r.advance(time.Second)
+	if got := r.root(to[0]); got != "2400" || box.messages.len() != 0 {
+		t.Fatalf("%s ran, %d are stored", got, box.messages.len())
+	}
 }

@@ -170,7 +170,7 @@ func (p *Partition) Stats() Stats {
 		s.OldestAnswer = oldest.time
 	}
 	for i := range p.outboxes {
-		s.OutboxMessages += p.outboxes[i].messages.len()
+		s.OutboxMessages += p.outboxes[i].count
 	}
 	return s
 }

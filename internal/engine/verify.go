@@ -31,15 +31,16 @@ func (p *Partition) verifyChannels() {
 	total := 0
 	for n := range p.outboxes {
 		box := &p.outboxes[n]
-		bytes := 0
+		bytes, count := 0, 0
 		for at := range box.messages.len() {
 			if m := *box.messages.at(at); m != nil {
-				bytes += messageBytes(m)
+				bytes, count = bytes+messageBytes(m), count+1
 				invariant.Check(m.ID.Number == box.base+1+msg.Number(at), "message %d is at the place of %d", m.ID.Number, box.base+1+msg.Number(at))
 			}
 		}
 		total += box.bytes
-		invariant.Check(bytes == box.bytes, "the outbox to %d counts %d bytes and holds %d", n, box.bytes, bytes)
+		invariant.Check(bytes == box.bytes && count == box.count, "the outbox to %d counts %d bytes in %d messages and holds %d in %d",
+			n, box.bytes, box.count, bytes, count)
 		invariant.Check(box.base+msg.Number(box.messages.len()) == box.next, "the outbox to %d ends at %d of %d", n,
 			box.base+msg.Number(box.messages.len()), box.next)
 		invariant.Check(box.delivered >= box.base && box.delivered-box.base <= window, "the outbox to %d has delivered %d above %d", n, box.delivered, box.base)
