@@ -18,8 +18,8 @@ type OpKind uint8
 
 // The operations, as Intercept sees them.
 const (
-	OpOpen OpKind = iota + 1
-	OpCreate // open with O_CREATE or O_TRUNC
+	OpOpen   OpKind = iota + 1
+	OpCreate        // open with O_CREATE or O_TRUNC
 	OpRead
 	OpWrite
 	OpSync
