@@ -238,7 +238,7 @@ func (p *Pool) next(e *executor) (task, bool) {
 			}
 			return t, true
 		}
-		if !p.spin() {
+		if !p.spin(e) {
 			p.idle++
 			p.work.Wait()
 			p.idle--
@@ -251,9 +251,9 @@ func (p *Pool) next(e *executor) (task, bool) {
 // sleeps: about 10 µs, which is what waking it costs the loop that does.
 const spins = 64
 
-// spin lets one executor look for work for a moment, and says whether some
-// came. The lock is held, but not meanwhile.
-func (p *Pool) spin() bool {
+// spin lets one executor look for work for a moment, and says whether there is
+// reason not to sleep. The lock is held, but not meanwhile.
+func (p *Pool) spin(e *executor) bool {
 	if p.spinning {
 		return false
 	}
@@ -264,7 +264,7 @@ func (p *Pool) spin() bool {
 	}
 	p.mu.Lock()
 	p.spinning = false
-	return p.queue.len() > 0
+	return p.queue.len() > 0 || p.closed || e.off
 }
 
 // leave is deferred: it forgets an executor that ends. One whose handler ended
