@@ -146,7 +146,7 @@ func (c *commands) hint(err error) string {
 	case !errors.As(err, &failed):
 		return hintOfServer(err)
 	case failed.Code == msg.CodeUnavailable && failed.Unknown:
-		return "the server did not do it, or went away before it could say so; holdfast parked lists entities that have stopped"
+		return fmt.Sprintf("is a server running at %s? If it is, it did not do it, or went away before it could say so; holdfast parked lists entities that have stopped", c.server)
 	case failed.Code == msg.CodeUnavailable:
 		return fmt.Sprintf("is a server running at %s? Start one, or name another with --server or HOLDFAST_SERVER", c.server)
 	case failed.Code == msg.CodeResourceExhausted:
