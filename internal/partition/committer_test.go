@@ -174,6 +174,9 @@ func (w *writer) read(from int, begin []int) {
 func TestWhatIsAppendedIsReadBackFromAnyFrame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWriter(t, rapid.IntRange(chunkHeadMax+1, 200).Draw(t, "limit"))
+		for range rapid.IntRange(0, 20).Draw(t, "records at first") {
+			w.append()
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"append":  func(*rapid.T) { w.append() },
 			"want":    func(*rapid.T) { w.c.Want(w.c.Stats().Appended, 1) },
