@@ -147,9 +147,12 @@ func TestAReadIsHeldUntilWhatItSawIsDurable(t *testing.T) {
 	b := newBench(t, 1)
 	b.update("one", "[1]")
 	b.turn(b.request("read", "read", ""))
-	b.turn(b.finish("[1]"))
+	o := b.turn(b.finish("[1]"))
 	if !b.waits("read") {
 		t.Fatal("a read was answered with a state that a crash would take back")
+	}
+	if !o.Appended {
+		t.Error("nobody hears that an answer waits for the record")
 	}
 	b.sync()
 	if b.waits("read") {
@@ -368,6 +371,22 @@ func TestAFailedCheckpointIsTriedAgainWhenTheLogHasGrown(t *testing.T) {
 		if oldest != b.committer.Frame() || len(unchanged) != 1 || unchanged[0].Frame != oldest || unchanged[0].Start != published[0].Start {
 			t.Errorf("%s: recovery needs frame %d on and %v, want only what comes from frame %d on", broken, oldest, unchanged, b.committer.Frame())
 		}
+	}
+}
+
+func TestACheckpointEndsWithTheFirstSliceThatFails(t *testing.T) {
+	b := newBench(t, 1)
+	for n := range 20 {
+		b.key = fmt.Sprint(n)
+		b.update(b.key, "[1]")
+	}
+	b.sync()
+	b.loop.saver.slice = 1
+	b.grow()
+	b.turn()
+	b.slices[0].Err = errDisk
+	if b.turn(Input{Kind: InputSaved, Saved: b.slices[0]}); len(b.slices) > 1 || b.ready() {
+		t.Fatalf("%d slices were taken, and it is ready for more: %v", len(b.slices), b.ready())
 	}
 }
 
