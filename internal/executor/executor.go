@@ -79,21 +79,24 @@ type Pool struct {
 	replaced, abandoned uint64
 }
 
-type task struct {
-	partition msg.Partition
-	turn      *msg.Turn
+// Task is a turn and the partition that wants it run.
+type Task struct {
+	Partition msg.Partition
+	Turn      *msg.Turn
 }
 
 // executor is one goroutine that runs handlers.
 type executor struct {
-	ctx     context.Context
-	cancel  context.CancelFunc
-	slot    *mark
-	began   atomic.Uint32        // tick at which the handler began, plus one; 0: none runs
-	current atomic.Pointer[task] // that runs; nil: none
-	off     bool                 // it ends when its handler returns; under the pool's lock
-	warned  *task                // watchdog only
-	gone    *task                // watchdog only: abandoned
+	ctx    context.Context
+	cancel context.CancelFunc
+	slot   *mark
+	began  atomic.Uint32 // tick at which the handler of the task began, plus one; 0: none runs
+
+	// Under the pool's lock.
+	task   Task // the last one it took
+	warned bool // of the task
+	gone   bool // the task was abandoned
+	off    bool // it ends when its handler returns
 }
 
 // Stats counts executors.
@@ -128,14 +131,27 @@ func (p *Pool) start() {
 
 // Submit queues a turn. It does not wait. After Close it does nothing.
 func (p *Pool) Submit(partition msg.Partition, t *msg.Turn) {
+	p.SubmitAll([]Task{{partition, t}})
+}
+
+// SubmitAll queues turns in their order. It does not wait, and keeps nothing of
+// the slice. After Close it does nothing.
+func (p *Pool) SubmitAll(tasks []Task) {
+	if len(tasks) == 0 {
+		return
+	}
 	p.mu.Lock()
 	if !p.closed {
-		p.queue.push(task{partition, t})
+		p.queue.push(tasks)
 		p.waiting.Store(int32(p.queue.len()))
 	}
-	wake := p.idle > 0 && !p.spinning
+	wake := len(tasks)
+	if p.spinning {
+		wake-- // the one that looks takes a turn, and wakes others if more are left
+	}
+	wake = min(wake, p.idle)
 	p.mu.Unlock()
-	if wake {
+	for range wake {
 		p.work.Signal()
 	}
 }
@@ -173,7 +189,7 @@ func (p *Pool) leftOver() error {
 		e.cancel()
 	}
 	if n := len(p.active) + len(p.written); n > 0 {
-		return fmt.Errorf("%d handlers have not returned; what they were doing is done again at the next start", n)
+		return fmt.Errorf("stop with %d handlers that have not returned; what they were doing is done again at the next start", n)
 	}
 	return nil
 }
@@ -206,37 +222,39 @@ func (p *Pool) run(e *executor) {
 		if !ok {
 			return
 		}
-		e.begin(&t, p.ticks.Load())
-		outcome := p.config.Program.Turn(e.ctx, t.turn)
+		e.begin(t, p.ticks.Load())
+		outcome := p.config.Program.Turn(e.ctx, t.Turn)
 		e.end()
-		p.config.Done(t.partition, outcome)
+		p.config.Done(t.Partition, outcome)
 	}
 }
 
-func (e *executor) begin(t *task, tick uint32) {
-	e.current.Store(t)
+func (e *executor) begin(t Task, tick uint32) {
 	e.began.Store(tick + 1)
-	e.slot.set(t.partition, t.turn.Input)
+	e.slot.set(t.Partition, t.Turn.Input)
 }
 
+// end comes before the executor takes another task: whoever has the lock and
+// sees that a handler runs knows that it is the one of the task.
 func (e *executor) end() {
 	e.slot.clear()
 	e.began.Store(0)
-	e.current.Store(nil)
 }
 
+func (e *executor) runs() bool { return e.began.Load() > 0 }
+
 // next waits for a task; false is for an executor that is to end.
-func (p *Pool) next(e *executor) (task, bool) {
+func (p *Pool) next(e *executor) (Task, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for !e.off && !p.closed {
 		if p.queue.len() > 0 {
-			t := p.queue.pop()
+			e.task, e.warned = p.queue.pop(), false
 			p.waiting.Store(int32(p.queue.len()))
 			if p.queue.len() > 0 && p.idle > 0 {
 				p.work.Signal() // more came while this one was looking
 			}
-			return t, true
+			return e.task, true
 		}
 		if !p.spin(e) {
 			p.idle++
@@ -244,7 +262,8 @@ func (p *Pool) next(e *executor) (task, bool) {
 			p.idle--
 		}
 	}
-	return task{}, false
+	e.task = Task{}
+	return Task{}, false
 }
 
 // spins is how often an executor that has run out of work looks again before it
@@ -274,48 +293,45 @@ func (p *Pool) leave(e *executor) {
 	if bug := recover(); bug != nil {
 		panic(bug)
 	}
-	ended := e.current.Load()
-	if ended != nil {
+	if e.runs() {
 		e.end()
+		p.config.Done(e.task.Partition, program.Ended(e.task.Turn))
 	}
 	e.cancel()
 	p.config.Marks.put(e.slot)
 	p.mu.Lock()
-	if _, missing := p.active[e]; missing && !p.closed {
+	defer p.mu.Unlock()
+	if _, needed := p.active[e]; needed && !p.closed {
 		p.start()
 	}
 	delete(p.active, e)
 	delete(p.written, e)
-	p.full = p.full && len(p.written) >= p.config.WrittenOffMax
+	p.full = p.full && len(p.written) > p.config.WrittenOffMax/2 // not an error for each that comes and goes
 	p.vacate()
-	p.mu.Unlock()
-	if ended != nil {
-		p.config.Done(ended.partition, program.Ended(ended.turn))
-	}
 }
 
 // queue is a first-in, first-out queue of tasks that reuses its memory.
 type queue struct {
-	tasks []task
+	tasks []Task
 	head  int
 }
 
 func (q *queue) len() int { return len(q.tasks) - q.head }
 
-// push adds a task. Places that are free at the front are used before the
-// memory grows.
-func (q *queue) push(t task) {
-	if len(q.tasks) == cap(q.tasks) && q.head > len(q.tasks)/2 {
+// push adds tasks. Places that are free at the front are used before the
+// memory grows, if they are more than half.
+func (q *queue) push(tasks []Task) {
+	if len(q.tasks)+len(tasks) > cap(q.tasks) && q.head > len(q.tasks)/2 {
 		n := copy(q.tasks, q.tasks[q.head:])
 		clear(q.tasks[n:])
 		q.tasks, q.head = q.tasks[:n], 0
 	}
-	q.tasks = append(q.tasks, t)
+	q.tasks = append(q.tasks, tasks...)
 }
 
-func (q *queue) pop() task {
+func (q *queue) pop() Task {
 	t := q.tasks[q.head]
-	q.tasks[q.head] = task{}
+	q.tasks[q.head] = Task{}
 	q.head++
 	if q.head == len(q.tasks) {
 		q.tasks, q.head = q.tasks[:0], 0

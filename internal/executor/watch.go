@@ -1,8 +1,6 @@
 package executor
 
-import (
-	"time"
-)
+import "time"
 
 // watch looks at the executors every half of the time after which one is
 // written off: a handler is noticed after at most one and a half times that.
@@ -21,58 +19,77 @@ func (p *Pool) watch() {
 	}
 }
 
+// late is a handler that has not returned, as it was when somebody looked.
+type late struct {
+	executor      *executor
+	task          Task
+	age           time.Duration
+	warn, abandon bool
+}
+
 // look writes off, warns about, and abandons what has run too long. Others are
 // told without the lock: a log may be slow.
 func (p *Pool) look(interval time.Duration) {
-	now := p.ticks.Add(1)
-	late, refused := p.findLate(now, interval)
+	found, refused := p.findLate(p.ticks.Add(1), interval)
 	if refused {
 		p.config.Logger.Error("too many handlers have not returned: others wait until some do",
 			"written_off", p.config.WrittenOffMax, "cure", "handlers must not wait; put waiting and long work into an activity")
 	}
-	for _, e := range late {
-		t, age := e.current.Load(), time.Duration(e.age(now))*interval
-		if t == nil {
-			continue // it has returned
+	for _, l := range found {
+		if l.warn {
+			p.warn(l.task, l.age)
 		}
-		if age > p.config.WarnAfter && e.warned != t {
-			e.warned = t
-			p.warn(t, age)
-		}
-		if age > p.config.AbandonAfter && e.gone != t {
-			e.gone = t
-			p.abandon(e, t)
+		if l.abandon {
+			l.executor.cancel()
+			p.config.Abandon(l.task.Partition, l.task.Turn.Run)
 		}
 	}
 }
 
-// findLate writes off what has run too long, and lists what is written off.
+// findLate writes off what has run too long, and lists what there is to tell.
 // Refused says that one could not be written off, the first time.
-func (p *Pool) findLate(now uint32, interval time.Duration) (late []*executor, refused bool) {
+func (p *Pool) findLate(now uint32, interval time.Duration) (found []late, refused bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for e := range p.active {
-		if time.Duration(e.age(now))*interval <= p.config.WriteOffAfter {
+		age := e.age(now, interval)
+		switch {
+		case age <= p.config.WriteOffAfter:
 			continue
-		}
-		if len(p.written) < p.config.WrittenOffMax {
+		case len(p.written) < p.config.WrittenOffMax:
 			p.writeOff(e)
-			continue
+		default:
+			refused = refused || !p.full
+			p.full = true
+			found = p.judge(e, age, found)
 		}
-		refused = refused || !p.full
-		p.full = true
-		late = append(late, e)
 	}
 	for e := range p.written {
-		late = append(late, e)
+		found = p.judge(e, e.age(now, interval), found)
 	}
-	return late, refused
+	return found, refused
 }
 
-// age is for how many ticks the executor has been in its handler.
-func (e *executor) age(now uint32) uint32 {
+// judge adds a handler of some age to what was found, if there is something to
+// tell. An executor that was told to give up takes no other task, because its
+// context ends. The lock is held.
+func (p *Pool) judge(e *executor, age time.Duration, found []late) []late {
+	l := late{e, e.task, age, age > p.config.WarnAfter && !e.warned, age > p.config.AbandonAfter && !e.gone}
+	if !l.warn && !l.abandon {
+		return found
+	}
+	e.warned = e.warned || l.warn
+	if l.abandon {
+		e.gone, e.off = true, true
+		p.abandoned++
+	}
+	return append(found, l)
+}
+
+// age is for how long the executor has been in its handler.
+func (e *executor) age(now uint32, interval time.Duration) time.Duration {
 	if began := e.began.Load(); began > 0 {
-		return now + 1 - began
+		return time.Duration(now+1-began) * interval
 	}
 	return 0
 }
@@ -92,19 +109,8 @@ func (p *Pool) writeOff(e *executor) {
 	p.start()
 }
 
-func (p *Pool) warn(t *task, age time.Duration) {
-	m := t.turn.Message
+func (p *Pool) warn(t Task, age time.Duration) {
+	m := t.Turn.Message
 	p.config.Logger.Warn("a handler has not returned: only its own entity waits; handlers must not wait, put waiting and long work into an activity",
 		"kind", m.Target.Kind, "key", m.Target.Key, "handler", m.Handler, "invocation", m.Invocation.String(), "after", age)
-}
-
-// abandon gives a run up: its entity goes on without it. The executor runs
-// nothing else, because its context has ended.
-func (p *Pool) abandon(e *executor, t *task) {
-	p.mu.Lock()
-	e.off = true
-	p.abandoned++
-	p.mu.Unlock()
-	e.cancel()
-	p.config.Abandon(t.partition, t.turn.Run)
 }

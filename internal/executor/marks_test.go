@@ -1,0 +1,134 @@
+package executor_test
+
+import (
+	"bytes"
+	"context"
+	"reflect"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// markBytes is what one mark takes, as a host has to know it.
+const markBytes = 32
+
+// TestWhatRunsIsMarked: and nothing else, whatever became of the handler.
+func TestWhatRunsIsMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := bytes.Repeat([]byte{1}, 8*markBytes) // of a process that has died
+		r := newRig(executor.Config{Executors: 2, Marks: executor.NewMarks(memory)}, map[string]func(context.Context, *msg.Turn){
+			"goexit": goexit,
+		})
+		want := map[msg.Partition][]msg.Fingerprint{}
+		check := func(when string) {
+			t.Helper()
+			synctest.Wait()
+			if got := executor.ReadMarks(memory); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: marks are %v, want %v", when, got, want)
+			}
+		}
+		check("before the first turn")
+		r.submit("hold", 1)
+		want[partitionOf(1)] = []msg.Fingerprint{inputOf(1)}
+		check("while one runs")
+		r.submit("quick", 2)
+		r.submit("goexit", 3)
+		check("while one runs and others have ended")
+		time.Sleep(writeOffMax + time.Millisecond)
+		check("when it was written off")
+		r.submit("hold", 4)
+		want[partitionOf(4)] = []msg.Fingerprint{inputOf(4)}
+		check("while another runs")
+		r.release(1)
+		delete(want, partitionOf(1))
+		check("when the first has returned")
+		r.release(4)
+		delete(want, partitionOf(4))
+		check("when all have returned")
+		r.end(t)
+		check("when the pool is closed")
+	})
+}
+
+// TestMarksSurviveTheirPool: a handler that has not returned when the pool is
+// closed stays marked, and nothing is written to the memory any more.
+func TestMarksSurviveTheirPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := make([]byte, 2*markBytes)
+		r := newRig(executor.Config{Executors: 1, Marks: executor.NewMarks(memory)}, nil)
+		r.submit("hold", 8)
+		synctest.Wait()
+		if err := r.Close(t.Context()); err == nil {
+			t.Error("Close does not report the handler that has not returned")
+		}
+		closed := slices.Clone(memory)
+		if got, want := executor.ReadMarks(closed), (map[msg.Partition][]msg.Fingerprint{1: {inputOf(8)}}); !reflect.DeepEqual(got, want) {
+			t.Errorf("marks: %v, want %v", got, want)
+		}
+		r.release(8)
+		synctest.Wait()
+		if !bytes.Equal(memory, closed) {
+			t.Error("the memory was written to after Close")
+		}
+	})
+}
+
+// TestMoreExecutorsThanMarksRunUnmarked, and a place that is free again is
+// used again.
+func TestMoreExecutorsThanMarksRunUnmarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := make([]byte, 2*markBytes+markBytes/2) // half a place is none
+		r := newRig(executor.Config{Executors: 3, Marks: executor.NewMarks(memory)}, nil)
+		r.submit("hold", 7, 14, 21) // of partition 0
+		synctest.Wait()
+		if got := len(executor.ReadMarks(memory)[0]); got != 2 {
+			t.Errorf("%d marks, want 2", got)
+		}
+		time.Sleep(2 * writeOffMax) // three new executors, without a place
+		r.release(7, 14, 21)
+		synctest.Wait()
+		if got := executor.ReadMarks(memory); len(got) != 0 {
+			t.Errorf("marks are left: %v", got)
+		}
+		r.submit("hold", 28, 35, 42)
+		time.Sleep(2 * writeOffMax) // three more, of which two have a place
+		r.submit("hold", 49, 56, 63)
+		synctest.Wait()
+		got := executor.ReadMarks(memory)[0]
+		if len(got) != 2 || got[0] == inputOf(28) || got[0] == inputOf(35) || got[0] == inputOf(42) {
+			t.Errorf("marks %v, want two of the last three runs", got)
+		}
+		r.end(t, 28, 35, 42, 49, 56, 63)
+	})
+}
+
+func TestWithoutMemoryNothingIsMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, marks := range []*executor.Marks{nil, executor.NewMarks(nil)} {
+			r := newRig(executor.Config{Executors: 1, Marks: marks}, nil)
+			r.submit("quick", 1)
+			synctest.Wait()
+			if got := r.answered(1); got[0] != 1 {
+				t.Errorf("%d outcomes, want 1", got[0])
+			}
+			r.end(t)
+		}
+		if got := executor.ReadMarks(nil); len(got) != 0 {
+			t.Errorf("marks of no memory: %v", got)
+		}
+	})
+}
+
+// TestHalfAMarkIsNone: the flag is written last, so memory that was being
+// written when the process died marks nothing.
+func TestHalfAMarkIsNone(t *testing.T) {
+	memory := bytes.Repeat([]byte{0xff}, markBytes)
+	memory[0] = 0
+	if got := executor.ReadMarks(memory); len(got) != 0 {
+		t.Errorf("got %v, want nothing", got)
+	}
+}
