@@ -147,7 +147,7 @@ func (i *Ingress) Do(ctx context.Context, r *msg.Request) msg.Reply {
 	i.inflight.Add(1)
 	defer i.inflight.Add(-1)
 	if ctx.Err() != nil {
-		return msg.Reply{Err: never(ctx)}
+		return msg.Reply{Err: notBegun(ctx)}
 	}
 	if err := i.admit(r); err != nil {
 		return msg.Reply{Err: err}
@@ -162,35 +162,76 @@ func (i *Ingress) Do(ctx context.Context, r *msg.Request) msg.Reply {
 	case msg.OperationParked, msg.OperationDeadLetters:
 		return i.everywhere(ctx, r)
 	}
-	return i.ask(ctx, i.partition(r), r)
+	return i.wait(ctx, i.ask(i.partition(r), r))
 }
 
-// ask brings a request to a partition and waits.
-func (i *Ingress) ask(ctx context.Context, p msg.Partition, r *msg.Request) msg.Reply {
+// asked is a request that was brought to a partition, and its waiter.
+type asked struct {
+	partition msg.Partition
+	request   *msg.Request
+	waiter    *waiter
+}
+
+// ask brings a request to a partition. Whoever asks has to wait.
+func (i *Ingress) ask(p msg.Partition, r *msg.Request) asked {
 	if r.Invocation.IsZero() {
-		r.Invocation = msg.NewInvocationID(p, i.config.Nonce>>8, i.counter.Add(1))
+		r.Invocation = msg.NewInvocationID(p, i.config.Nonce, i.counter.Add(1))
 	}
-	w := i.waiters.Get().(*waiter)
-	i.config.Command(p, msg.Command{Kind: msg.CommandRequest, Request: r, Waiter: w})
+	a := asked{p, r, i.waiters.Get().(*waiter)}
+	i.config.Command(p, msg.Command{Kind: msg.CommandRequest, Request: r, Waiter: a.waiter})
+	return a
+}
+
+// wait waits for the answer, until ctx ends or nothing can come any more. An
+// answer that is there counts in any case: it says more than that.
+func (i *Ingress) wait(ctx context.Context, a asked) msg.Reply {
 	select {
-	case <-w.ready:
-		reply := w.reply
-		w.reply = msg.Reply{}
-		i.waiters.Put(w)
-		return reply
-	case <-i.broken:
-		return msg.Reply{Invocation: r.Invocation, Err: i.failure}
+	case <-a.waiter.ready:
+		return i.answerTo(a)
 	case <-ctx.Done():
-		i.config.Command(p, msg.Command{Kind: msg.CommandLeave, Request: &msg.Request{Invocation: r.Invocation}, Waiter: w})
-		return msg.Reply{Invocation: r.Invocation, Err: left(ctx)}
+	case <-i.broken:
+	}
+	select {
+	case <-a.waiter.ready:
+		return i.answerTo(a)
+	default:
+	}
+	select {
+	case <-i.broken:
+		return msg.Reply{Invocation: a.request.Invocation, Err: i.failure}
+	default:
+		return i.leave(ctx, a)
 	}
 }
 
-func never(ctx context.Context) *msg.Error {
+// answerTo takes the answer from a waiter, which is used again.
+func (i *Ingress) answerTo(a asked) msg.Reply {
+	reply := a.waiter.reply
+	a.waiter.reply = msg.Reply{}
+	i.waiters.Put(a.waiter)
+	return reply
+}
+
+// leave tells the partition that nobody waits any more. The waiter is not used
+// again, because an answer may still come.
+func (i *Ingress) leave(ctx context.Context, a asked) msg.Reply {
+	id := a.request.Invocation
+	i.config.Command(a.partition, msg.Command{Kind: msg.CommandLeave, Request: &msg.Request{Invocation: id}, Waiter: a.waiter})
+	return msg.Reply{Invocation: id, Err: left(ctx)}
+}
+
+// The errors of requests whose context had ended before they were admitted:
+// their fate is known.
+var (
+	errLate = msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable, "the deadline passed before the request was made; nothing was done")
+	errGone = msg.Errorf(msg.CodeCancelled, msg.ClassConflict, "the caller had gone before the request was made; nothing was done")
+)
+
+func notBegun(ctx context.Context) *msg.Error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable, "the deadline passed before the request was made; nothing was done")
+		return errLate
 	}
-	return msg.Errorf(msg.CodeCancelled, msg.ClassConflict, "the caller had gone before the request was made; nothing was done")
+	return errGone
 }
 
 func left(ctx context.Context) *msg.Error {
@@ -229,6 +270,9 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 	case msg.OperationResult, msg.OperationRedeliver, msg.OperationDiscard:
 		if int(r.Invocation.Partition()) >= i.config.Partitions {
 			return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "invocation %s is not known here", r.Invocation)
+		}
+		if r.Operation == msg.OperationRedeliver {
+			return i.room()
 		}
 		return nil
 	}
@@ -275,37 +319,38 @@ func (i *Ingress) admitHandler(kind *served, r *msg.Request) *msg.Error {
 	case len(r.Payload.Body) > i.config.BodyBytesMax:
 		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassInvalidArgument,
 			"the body has %d bytes, the limit is %d", len(r.Payload.Body), i.config.BodyBytesMax)
-	case r.NotBefore > i.config.Now()+msg.Time(farFuture):
+	case r.NotBefore > 0 && r.NotBefore > i.config.Now()+msg.Time(farFuture):
 		return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,
 			"the request is to begin at %s, which is more than %d years from now", r.NotBefore.Std().Format(time.RFC3339), 100)
 	case !writes:
 		return nil
 	}
+	return i.room()
+}
+
+func (i *Ingress) room() *msg.Error {
 	if err := i.config.Room(); err != nil {
 		return msg.Errorf(msg.CodeResourceExhausted, msg.ClassExhausted, "no room for new work: %v; reads go on", err)
 	}
 	return nil
 }
 
-// each asks every partition the same and gives the answers in their order.
-func (i *Ingress) each(ctx context.Context, r *msg.Request) ([]msg.Reply, *msg.Error) {
-	replies := make([]msg.Reply, i.config.Partitions)
-	var wait sync.WaitGroup
-	for p := range replies {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
-			request := *r
-			replies[p] = i.ask(ctx, msg.Partition(p), &request)
-		}()
+// each asks every partition the same and gives the answers in their order, or
+// the first error.
+func (i *Ingress) each(ctx context.Context, r *msg.Request) (replies []msg.Reply, failed *msg.Error) {
+	all := make([]asked, i.config.Partitions)
+	for p := range all {
+		request := *r
+		all[p] = i.ask(msg.Partition(p), &request)
 	}
-	wait.Wait()
-	for p := range replies {
-		if replies[p].Err != nil {
-			return nil, replies[p].Err
+	for _, a := range all {
+		reply := i.wait(ctx, a)
+		if failed == nil {
+			failed = reply.Err
 		}
+		replies = append(replies, reply)
 	}
-	return replies, nil
+	return replies, failed
 }
 
 // list merges the keys of all partitions, in order.

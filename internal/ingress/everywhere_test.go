@@ -1,0 +1,131 @@
+package ingress_test
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// Goal: what is asked of all partitions has one answer. Method: partitions that
+// answer differently.
+
+func TestListsAreMergedInOrderAndCut(t *testing.T) {
+	keys := [partitionCount][]string{{"b", "e"}, {}, {"a", "c", "g"}, {"d", "f"}}
+	for limit, want := range map[int][]string{
+		1: {"a"}, 3: {"a", "b", "c"}, 7: {"a", "b", "c", "d", "e", "f", "g"}, 100: {"a", "b", "c", "d", "e", "f", "g"},
+	} {
+		p := &partitions{answer: func(p msg.Partition, c msg.Command) (msg.Reply, bool) {
+			return msg.Reply{Found: true, Keys: keys[p][:min(len(keys[p]), c.Request.Limit)]}, true
+		}}
+		i := openIngress(p)
+		reply := i.Do(t.Context(), &msg.Request{Operation: msg.OperationList, Target: msg.Ref{Kind: "account"}, After: "A", Limit: limit})
+		if reply.Err != nil || !reply.Found || !slices.Equal(reply.Keys, want) {
+			t.Errorf("limit %d: got %v, error %v, want %v", limit, reply.Keys, reply.Err, want)
+		}
+		checkEveryPartition(t, p, func(r *msg.Request) bool {
+			return r.Operation == msg.OperationList && r.Target.Kind == "account" && r.After == "A" && r.Limit == limit
+		})
+		checkInflight(t, i, 0)
+	}
+}
+
+// checkEveryPartition checks that each was asked once, and by a request of its
+// own.
+func checkEveryPartition(t *testing.T, p *partitions, expected func(*msg.Request) bool) {
+	t.Helper()
+	requests := map[*msg.Request]bool{}
+	for n, c := range p.commands() {
+		if int(c.partition) != n || c.Request.Invocation.Partition() != c.partition || !expected(c.Request) {
+			t.Errorf("partition %d was asked %+v", c.partition, c.Request)
+		}
+		requests[c.Request] = true
+	}
+	if len(requests) != partitionCount {
+		t.Errorf("%d requests, want one to each of %d partitions", len(requests), partitionCount)
+	}
+}
+
+func TestAnEmptyListIsAnAnswer(t *testing.T) {
+	reply := openIngress(now(msg.Reply{Found: true})).Do(t.Context(),
+		&msg.Request{Operation: msg.OperationList, Target: msg.Ref{Kind: "account"}, Limit: 5})
+	if reply.Err != nil || !reply.Found || len(reply.Keys) != 0 {
+		t.Errorf("got %+v, want an empty list", reply)
+	}
+}
+
+func TestParkedAndDeadLettersOfAllPartitionsAreJoined(t *testing.T) {
+	p := &partitions{answer: func(p msg.Partition, _ msg.Command) (msg.Reply, bool) {
+		if p == 2 {
+			return msg.Reply{Found: true}, true
+		}
+		return msg.Reply{
+			Found: true, Parked: []msg.Parked{{Waiting: int(p)}, {Waiting: int(p) + 10}},
+			DeadLetters: []msg.DeadLetter{{Time: msg.Time(p)}},
+		}, true
+	}}
+	for _, operation := range []msg.Operation{msg.OperationParked, msg.OperationDeadLetters} {
+		p.told = nil
+		reply := openIngress(p).Do(t.Context(), &msg.Request{Operation: operation})
+		want := msg.Reply{
+			Found:       true,
+			Parked:      []msg.Parked{{Waiting: 0}, {Waiting: 10}, {Waiting: 1}, {Waiting: 11}, {Waiting: 3}, {Waiting: 13}},
+			DeadLetters: []msg.DeadLetter{{Time: 0}, {Time: 1}, {Time: 3}},
+		}
+		if !reflect.DeepEqual(reply, want) {
+			t.Errorf("operation %d: got %+v, want %+v", operation, reply, want)
+		}
+		checkEveryPartition(t, p, func(r *msg.Request) bool { return r.Operation == operation })
+	}
+}
+
+// TestOnePartitionThatFailsFailsTheWhole: half an answer would look like a whole
+// one. The others are heard to the end, so that nothing is left.
+func TestOnePartitionThatFailsFailsTheWhole(t *testing.T) {
+	failure := msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "partition 2 is not well")
+	for _, operation := range []msg.Operation{msg.OperationList, msg.OperationParked, msg.OperationDeadLetters} {
+		p := &partitions{answer: func(p msg.Partition, _ msg.Command) (msg.Reply, bool) {
+			if p == 2 {
+				return msg.Reply{Err: failure}, true
+			}
+			return msg.Reply{Found: true, Keys: []string{"a"}, Parked: make([]msg.Parked, 1)}, true
+		}}
+		i := openIngress(p)
+		reply := i.Do(t.Context(), &msg.Request{Operation: operation, Target: msg.Ref{Kind: "account"}, Limit: 5})
+		if want := (msg.Reply{Err: failure}); !reflect.DeepEqual(reply, want) {
+			t.Errorf("operation %d: got %+v, want %+v", operation, reply, want)
+		}
+		checkInflight(t, i, 0)
+	}
+}
+
+// TestOnePartitionThatDoesNotAnswerIsLeft when the context ends, as are all
+// that have not.
+func TestOnePartitionThatDoesNotAnswerIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &partitions{answer: func(p msg.Partition, _ msg.Command) (msg.Reply, bool) {
+			return msg.Reply{Found: true}, p%2 == 0
+		}}
+		i := openIngress(p)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		reply := i.Do(ctx, &msg.Request{Operation: msg.OperationParked})
+		if reply.Err == nil || reply.Err.Code != msg.CodeDeadlineExceeded {
+			t.Errorf("got %v, want %s", reply.Err, msg.CodeDeadlineExceeded)
+		}
+		var left []msg.Partition
+		for _, c := range p.commands()[partitionCount:] {
+			if c.Kind == msg.CommandLeave {
+				left = append(left, c.partition)
+			}
+		}
+		if !slices.Equal(left, []msg.Partition{1, 3}) {
+			t.Errorf("left %v, want [1 3]", left)
+		}
+		checkInflight(t, i, 0)
+	})
+}
