@@ -67,7 +67,8 @@ type Node struct {
 	driver    *driver.Driver
 	executors *executor.Pool
 	saver     *saver
-	observed  []observed // by loop
+	observed  []observed        // by loop
+	tasks     [][]executor.Task // by loop: memory of take
 	recovery  Recovery
 
 	failed  chan error    // yields why the log has failed, once
@@ -133,6 +134,7 @@ func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.
 			partition.Config{Buffer: n.buffer, CheckpointBytes: c.CheckpointBytes / int64(c.Loops)}, len(recovered), owned))
 	}
 	n.observed = make([]observed, c.Loops)
+	n.tasks = make([][]executor.Task, c.Loops)
 	n.ingress = ingress.New(ingress.Config{
 		Description: c.Program.Describe(), Partitions: len(recovered), Room: c.Host.Log().Room,
 		Command: func(p msg.Partition, cmd msg.Command) { n.driver.Command(p, cmd) },
@@ -172,8 +174,14 @@ func (n *Node) now() msg.Time { return msg.TimeOf(n.config.Now()) }
 
 // take carries out what a turn of a loop asks for, on the loop's goroutine.
 func (n *Node) take(loop int, o *partition.Output) {
-	for _, t := range o.Turns {
-		n.executors.Submit(t.Partition, t.Turn)
+	if len(o.Turns) > 0 {
+		tasks := n.tasks[loop][:0]
+		for _, t := range o.Turns {
+			tasks = append(tasks, executor.Task{Partition: t.Partition, Turn: t.Turn})
+		}
+		n.executors.SubmitAll(tasks)
+		clear(tasks)
+		n.tasks[loop] = tasks
 	}
 	for _, s := range o.Slices {
 		n.saver.slice(loop, s)
