@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// fault deals with an attempt that consumed nothing. Who asked from outside
+// hears that it may try again; everything else waits.
+func (p *Partition) fault(in *input, reason string) {
+	l := in.target.live
+	l.faults++
+	p.stats.Faults++
+	var culprit *input
+	if in.external {
+		in.settled = true
+		p.land(in)
+		err := msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", in.target.ref, reason)
+		p.reply(in.waiters, 0, msg.Reply{Invocation: in.message.Invocation, Err: err})
+	} else {
+		culprit = in
+		p.putBack(in)
+	}
+	switch {
+	case l.faults >= p.config.Limits.AttemptsMax:
+		p.park(in.target, culprit, reason)
+	case culprit != nil:
+		in.attempts = 0 // the handler is not to blame
+		p.retry(in.target, l.faults)
+	}
+}
+
+// land ends that repeats of a request find it in flight.
+func (p *Partition) land(in *input) {
+	if in.identity != (identity{}) {
+		delete(p.inflight, in.identity)
+	}
+}
+
+// panicked deals with a panic that nobody is told about.
+func (p *Partition) panicked(in *input, err *msg.Error) {
+	if in.attempts >= p.config.Limits.AttemptsMax {
+		p.giveUp(in, msg.CodePanic, err.Message)
+		return
+	}
+	p.putBack(in)
+	p.retry(in.target, in.attempts)
+}
+
+// retry lets an instance wait before its next attempt.
+func (p *Partition) retry(i *instance, attempts uint32) {
+	limits := &p.config.Limits
+	delay := limits.RetryDelayMax
+	if shift := attempts - 1; shift < 20 {
+		delay = min(delay, limits.RetryDelay<<shift)
+	}
+	i.live.retryAt = p.now + msg.Time(delay)
+	p.startLater(i, i.live.retryAt)
+}
+
+// park stops an instance until an operator or another version of the code
+// takes it up. Its queue is kept.
+func (p *Partition) park(i *instance, culprit *input, reason string) {
+	i.live.parked = &msg.Parked{Target: i.ref, Reason: reason, Since: p.now}
+	i.live.culprit = culprit
+	p.parked.Set(parkedKey(i.ref), i)
+}
+
+func (p *Partition) unpark(i *instance) {
+	p.parked.Delete(parkedKey(i.ref))
+	i.live.parked, i.live.culprit, i.live.faults, i.live.retryAt = nil, nil, 0, 0
+}
+
+func parkedKey(r msg.Ref) string { return r.Namespace + "\x00" + r.Kind + "\x00" + r.Key }
+
+// giveUp consumes an input without running it again. A message becomes a dead
+// letter; whoever waits hears of it.
+func (p *Partition) giveUp(in *input, code, reason string) {
+	o := &msg.Outcome{Err: msg.Errorf(code, msg.ClassFailed, "%s of %s was given up after %d attempts: %s",
+		in.message.Handler, in.message.Target, in.attempts, reason)}
+	if in.external && in.identity == (identity{}) {
+		in.recorded = false // what was asked is recognised when it is asked again
+	}
+	r := p.record(msg.RecordStep)
+	r.Instance = in.target.ref
+	p.consume(r, in, o)
+	if !in.external {
+		p.stats.DeadLettered++
+		r.DeadLetters = []msg.DeadLetter{{ID: in.message.Invocation, Message: *in.message, Reason: o.Err.Message, Time: p.now}}
+		p.boundDeadLetters(r)
+	}
+	p.finish(r, in, o)
+}
+
+// boundDeadLetters makes room for the dead letter of a record: the oldest go.
+func (p *Partition) boundDeadLetters(r *msg.Record) {
+	limits := &p.config.Limits
+	count, bytes := p.deadLetters.Len()+1, p.deadLetterBytes+deadLetterBytes(&r.DeadLetters[0])
+	if count <= limits.DeadLettersMax && bytes <= limits.DeadLetterBytesMax {
+		return
+	}
+	var list []*msg.DeadLetter
+	p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
+		list = append(list, d)
+		return true
+	})
+	slices.SortStableFunc(list, func(a, b *msg.DeadLetter) int { return cmp.Compare(a.Time, b.Time) })
+	for _, d := range list {
+		if count <= limits.DeadLettersMax && bytes <= limits.DeadLetterBytesMax {
+			return
+		}
+		if d.ID != r.DeadLetters[0].ID {
+			r.Discarded = append(r.Discarded, d.ID)
+		}
+		count, bytes = count-1, bytes-deadLetterBytes(d)
+	}
+}
+
+func deadLetterBytes(d *msg.DeadLetter) int { return messageBytes(&d.Message) + len(d.Reason) }

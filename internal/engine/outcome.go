@@ -1,0 +1,265 @@
+package engine
+
+import (
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// complete consumes an input together with everything it caused.
+func (p *Partition) complete(in *input, o *msg.Outcome) {
+	i := in.target
+	r := p.record(msg.RecordStep)
+	r.Instance = i.ref
+	if err := p.refusal(i, o); err != nil {
+		o = &msg.Outcome{Err: err}
+	}
+	p.consume(r, in, o)
+	if o.Err == nil || o.Keep {
+		p.keep(r, in, o)
+	}
+	if o.Err != nil {
+		p.stats.Outcomes++
+	}
+	p.finish(r, in, o)
+}
+
+// refusal says why a turn cannot be written down; nil if it can.
+func (p *Partition) refusal(i *instance, o *msg.Outcome) *msg.Error {
+	if o.Err != nil && !o.Keep {
+		return p.tooMuch(i, errorBytes(o.Err))
+	}
+	limit := p.config.Limits.StateBytesMax
+	if i.kind != nil && i.kind.StateBytesMax > 0 {
+		limit = i.kind.StateBytesMax
+	}
+	if o.Root != nil && len(o.Root.Body) > limit {
+		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+			"the state of %s would be %d bytes, the limit is %d; keep what grows in a Map or List", i.ref, len(o.Root.Body), limit)
+	}
+	if err := i.misused(o.Changes); err != nil {
+		return err
+	}
+	return p.tooMuch(i, outcomeBytes(o))
+}
+
+func (p *Partition) tooMuch(i *instance, bytes int) *msg.Error {
+	if limit := p.config.Limits.RecordBytesMax; bytes > limit {
+		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+			"the turn of %s would write %d bytes, the limit is %d; change or send less in one turn", i.ref, bytes, limit)
+	}
+	return nil
+}
+
+// outcomeBytes is about how much a turn writes.
+func outcomeBytes(o *msg.Outcome) int {
+	total := len(o.Output.Body) + errorBytes(o.Err)
+	if o.Root != nil {
+		total += len(o.Root.Body)
+	}
+	for n := range o.Changes {
+		c := &o.Changes[n]
+		total += changeBytes + len(c.Field) + len(c.Key) + len(c.Value)
+	}
+	for n := range o.Sends {
+		total += outgoingBytes(&o.Sends[n])
+	}
+	if o.Tail != nil {
+		total += outgoingBytes(o.Tail)
+	}
+	for n := range o.Remind {
+		total += changeBytes + len(o.Remind[n].Name) + len(o.Remind[n].Payload.Body)
+	}
+	for _, name := range o.Forget {
+		total += changeBytes + len(name)
+	}
+	return total
+}
+
+// changeBytes and sendBytes are what a change and a message need in a record
+// beside their values.
+const (
+	changeBytes = 16
+	sendBytes   = 128
+)
+
+func outgoingBytes(o *msg.Outgoing) int {
+	total := sendBytes + len(o.Target.Kind) + len(o.Target.Key) + len(o.Handler) + len(o.Payload.Body)
+	for _, h := range o.Headers {
+		total += len(h.Name) + len(h.Value)
+	}
+	return total
+}
+
+// consume marks an input as done in a record.
+func (p *Partition) consume(r *msg.Record, in *input, o *msg.Outcome) {
+	in.settled = true
+	p.aging.remove(in)
+	m := in.message
+	switch {
+	case in.external:
+		p.land(in)
+	case in.inbox > 0:
+		r.Finished = append(r.Finished, in.inbox)
+	case m.ID.Number > 0:
+		r.Consumed = append(r.Consumed, m.ID)
+	case m.Kind == msg.MessageTimer:
+		p.consumeReminder(r, in, o)
+	}
+	if in.recorded {
+		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: p.fingerprint(in)})
+	}
+}
+
+// consumeReminder takes away a reminder that has fired, or sets when it fires
+// next. What the handler did to it itself comes first.
+func (p *Partition) consumeReminder(r *msg.Record, in *input, o *msg.Outcome) {
+	entry := in.target.reminder(in.message.Reminder)
+	if kept := o.Err == nil || o.Keep; entry == nil || kept && (o.Delete || names(o, entry.Name)) {
+		return
+	}
+	next := entry.Reminder
+	next.Due = entry.Schedule.Next(p.now, entry.Due)
+	if next.Due == 0 {
+		r.Forget = append(r.Forget, entry.Name)
+		return
+	}
+	r.Remind = append(r.Remind, next)
+}
+
+// names says whether a turn set or cleared a reminder.
+func names(o *msg.Outcome, name string) bool {
+	for i := range o.Remind {
+		if o.Remind[i].Name == name {
+			return true
+		}
+	}
+	for _, forgotten := range o.Forget {
+		if forgotten == name {
+			return true
+		}
+	}
+	return false
+}
+
+// keep writes what a turn changed and sent into its record.
+func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
+	i := in.target
+	switch {
+	case o.Delete && (i.exists || i.owned != nil && len(i.owned.reminders) > 0):
+		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
+	case o.Delete:
+	default:
+		if o.Root != nil && !unchanged(i, *o.Root, o.Version) {
+			r.Changes = append(r.Changes, rootChange(i, *o.Root, o.Version))
+		}
+		r.Changes = append(r.Changes, o.Changes...)
+		r.Remind = append(r.Remind, o.Remind...)
+		r.Forget = append(r.Forget, o.Forget...)
+	}
+	for n := range o.Sends {
+		p.sendOutgoing(r, in, &o.Sends[n], msg.MessageSend, msg.ReplyTo{})
+	}
+}
+
+func (p *Partition) sendOutgoing(r *msg.Record, in *input, out *msg.Outgoing, kind msg.MessageKind, to msg.ReplyTo) {
+	m := &msg.Message{
+		Kind: kind, Sender: in.target.ref, Target: out.Target, Handler: out.Handler, Payload: out.Payload,
+		Headers: out.Headers, Traceparent: in.message.Traceparent, Deadline: out.Deadline,
+		NotBefore: out.NotBefore, ReplyTo: to, Identity: out.Identity,
+	}
+	p.send(r, m, p.place(out.Target, out.Affinity))
+}
+
+// finish answers whoever waits for an input, or hands the obligation on, and
+// commits the record.
+func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
+	id := in.message.Invocation
+	answer := msg.Answer{Invocation: id, Status: msg.StatusCompleted, Payload: o.Output, Err: o.Err}
+	if o.Err != nil {
+		answer.Status, answer.Payload = msg.StatusFailed, msg.Payload{}
+	}
+	known := p.answers.byInvocation[id] // submitted
+	tail := o.Tail != nil && o.Err == nil
+	switch {
+	case tail:
+		p.handOver(r, in, o.Tail, known)
+	case in.external:
+		answer.Body = in.body
+		p.remember(r, answer, in.identity)
+	case !in.message.ReplyTo.Invocation.IsZero():
+		p.sendReply(r, in, &answer)
+	case known != nil && known.pending():
+		r.Answers = append(r.Answers, ended(known, answer))
+	}
+	if !empty(r) {
+		p.commit(r)
+	}
+	in.target.use(p.now)
+	index := p.seen(in.target)
+	if r.Index > 0 {
+		index = r.Index
+	}
+	switch {
+	case tail && in.external:
+		p.passOn(in)
+	case tail:
+	case in.external:
+		p.reply(in.waiters, index, replyOf(&answer))
+	default:
+		p.answered(id, index, replyOf(&answer))
+	}
+}
+
+// remember writes into a record what was said to a request that may be made
+// again. Nobody asks again for a number that its session has left behind.
+func (p *Partition) remember(r *msg.Record, a msg.Answer, id identity) {
+	if id != (identity{}) && !p.answers.superseded(id) {
+		r.Answers = append(r.Answers, identified(a, id))
+	}
+}
+
+// passOn lets those who wait for an input wait for the obligation that it has
+// handed over.
+func (p *Partition) passOn(in *input) {
+	id := in.message.Invocation
+	for _, w := range in.waiters {
+		p.waiters[id] = append(p.waiters[id], w)
+		if w.request != id {
+			p.attached[w.request] = attachment{id: id}
+		}
+	}
+}
+
+// empty says that a record would change nothing: an outcome of a request
+// without identity that left everything as it was.
+func empty(r *msg.Record) bool {
+	return len(r.Consumed) == 0 && len(r.Finished) == 0 && len(r.Changes) == 0 && len(r.Outbox) == 0 &&
+		len(r.Remind) == 0 && len(r.Forget) == 0 && len(r.Answers) == 0 && len(r.Attempts) == 0 &&
+		len(r.DeadLetters) == 0 && len(r.Discarded) == 0
+}
+
+// handOver passes the obligation to answer to a tail call.
+func (p *Partition) handOver(r *msg.Record, in *input, tail *msg.Outgoing, known *answer) {
+	to := in.message.ReplyTo
+	switch {
+	case known != nil && known.pending():
+		to = msg.ReplyTo{Origin: p.config.Partition, Invocation: known.Invocation}
+	case in.external:
+		p.remember(r, msg.Answer{Invocation: in.message.Invocation, Status: msg.StatusPending, Body: in.body}, in.identity)
+	}
+	if tail.Deadline == 0 {
+		tail.Deadline = in.message.Deadline
+	}
+	if len(tail.Headers) == 0 {
+		tail.Headers = in.message.Headers
+	}
+	p.sendOutgoing(r, in, tail, msg.MessageTailCall, to)
+}
+
+// sendReply sends an outcome to the partition where its caller is known.
+func (p *Partition) sendReply(r *msg.Record, in *input, a *msg.Answer) {
+	to := in.message.ReplyTo
+	p.send(r, &msg.Message{
+		Kind: msg.MessageReply, Sender: in.target.ref, Payload: a.Payload, Err: a.Err, ReplyTo: to,
+		Traceparent: in.message.Traceparent,
+	}, to.Origin)
+}
