@@ -28,7 +28,7 @@ type Config struct {
 	Program         program.Program
 	Logger          *slog.Logger
 	Limits          engine.Limits
-	Loops           int           // default GOMAXPROCS
+	Loops           int           // default half of GOMAXPROCS
 	Executors       int           // default GOMAXPROCS
 	WrittenOffMax   int           // handlers that may be out at once; default 1,000
 	AbandonAfter    time.Duration // a handler's time; default 1 min
@@ -40,7 +40,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	partitions := c.Host.Identity().Partitions
 	if c.Loops == 0 {
-		c.Loops = runtime.GOMAXPROCS(0)
+		c.Loops = (runtime.GOMAXPROCS(0) + 1) / 2 // the other half is for handlers, callers and the committer
 	}
 	c.Loops = min(c.Loops, partitions)
 	if c.Executors == 0 {
