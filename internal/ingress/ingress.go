@@ -98,13 +98,13 @@ func (i *Ingress) Open() { i.state.CompareAndSwap(starting, open) }
 // Stop refuses requests from now on. Those that were admitted go on.
 func (i *Ingress) Stop() { i.state.Store(stopping) }
 
-// Fail refuses requests from now on, and tells everybody who waits that the fate
-// of their request is not known: nothing will come of it in this process. It is
-// called once.
+// Fail refuses requests from now on, and tells everybody who waits why nothing
+// will come of their request in this process, and that its fate is not known. It
+// is called once.
 func (i *Ingress) Fail(cause error) {
 	i.Stop()
 	i.failure = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable,
-		"the node's log has failed, whether the request was done is not known: %v", cause)
+		"%v; whether the request was done is not known", cause)
 	close(i.broken)
 }
 

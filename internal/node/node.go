@@ -102,7 +102,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("acquire the log: %w", err)
 	}
-	recovered, err := n.recover(ctx)
+	recovered, err := n.recover(ctx, last.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func (n *Node) take(loop int, o *partition.Output) {
 func (n *Node) fail(err error) {
 	n.failure = err
 	close(n.broken)
-	n.ingress.Fail(err)
+	n.ingress.Fail(fmt.Errorf("the node's log has failed: %w", err))
 	n.failed <- err
 }
 
@@ -236,8 +236,12 @@ func (n *Node) close(ctx context.Context) error {
 	if n.hasFailed() {
 		return n.failure
 	}
+	n.ingress.Fail(errStopped)
 	return unfinished
 }
+
+// errStopped is why a request has no answer that was not finished in time.
+var errStopped = errors.New("the node stopped before the request was answered")
 
 func (n *Node) hasFailed() bool {
 	select {

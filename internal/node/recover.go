@@ -15,8 +15,9 @@ import (
 	"github.com/holdfast-io/holdfast/internal/partition/driver"
 )
 
-// recover builds every partition from its checkpoint and the records after it.
-func (n *Node) recover(ctx context.Context) ([]partition.Recovered, error) {
+// recover builds every partition from its checkpoint and the records after it,
+// up to the last frame of the log.
+func (n *Node) recover(ctx context.Context, last msg.FrameNumber) ([]partition.Recovered, error) {
 	snapshots := n.config.Host.Snapshots()
 	checkpoints, err := snapshots.Current()
 	if err != nil {
@@ -41,7 +42,7 @@ func (n *Node) recover(ctx context.Context) ([]partition.Recovered, error) {
 	if err := n.load(snapshots, list); err != nil {
 		return nil, err
 	}
-	if err := n.replay(ctx, list); err != nil {
+	if err := n.replay(ctx, list, last); err != nil {
 		return nil, err
 	}
 	for _, r := range list {
@@ -95,8 +96,8 @@ func loadOne(snapshots host.Snapshots, r *partition.Recovered) error {
 // progressEvery is how often a long replay says how far it is.
 const progressEvery = 2 * time.Second
 
-// replay folds the records after the checkpoints.
-func (n *Node) replay(ctx context.Context, list []partition.Recovered) error {
+// replay folds the records after the checkpoints. Last is where the log ends.
+func (n *Node) replay(ctx context.Context, list []partition.Recovered, last msg.FrameNumber) error {
 	from := msg.FrameNumber(0)
 	for p := range list {
 		if p == 0 || list[p].Checkpoint.Frame < from {
@@ -105,8 +106,11 @@ func (n *Node) replay(ctx context.Context, list []partition.Recovered) error {
 	}
 	oldest := n.config.Host.Log().Oldest()
 	for _, r := range list {
-		if f := r.Checkpoint.Frame; f > 0 && f < oldest {
+		switch f := r.Checkpoint.Frame; {
+		case f > 0 && f < oldest:
 			return fmt.Errorf("%w: recovery of partition %d needs the log from frame %d on, it begins at frame %d", host.ErrCorrupt, r.ID, f, oldest)
+		case f > last+1:
+			return fmt.Errorf("%w: the checkpoint of partition %d was published when frame %d was durable, the log ends at frame %d", host.ErrCorrupt, r.ID, f-1, last)
 		}
 	}
 	from = max(from, oldest)

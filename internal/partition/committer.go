@@ -114,9 +114,14 @@ func (c *Committer) Want(position msg.Position, n int) {
 	}
 }
 
-// Frame is the number of the frame that the next record will begin in, or of
-// one before it.
-func (c *Committer) Frame() msg.FrameNumber { return c.number + 1 }
+// Frame is the number of the first frame that is not durable. The next record
+// will begin in it, or in a later one.
+func (c *Committer) Frame() msg.FrameNumber {
+	if c.flying != nil {
+		return c.number
+	}
+	return c.number + 1
+}
 
 // Stats says what has been taken and written.
 func (c *Committer) Stats() CommitterStats {

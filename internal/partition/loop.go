@@ -286,7 +286,7 @@ func (l *Loop) refuse(c *msg.Command) {
 
 func poisonedError(cause error) *msg.Error {
 	return msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable,
-		"the node's log has failed, whether the request was done is not known: %v", cause)
+		"the node's log has failed: %v; whether the request was done is not known", cause)
 }
 
 // carry appends what a step decided and then lets its effects go. The cause is

@@ -218,6 +218,9 @@ func (w *world) recover() []Recovered {
 		if oldest := w.host.Log().Oldest(); c.Frame < oldest {
 			w.fail("partition %d needs the log from frame %d on, it begins at frame %d", c.Partition, c.Frame, oldest)
 		}
+		if next := w.committer.Frame(); c.Frame > next {
+			w.fail("partition %d needs the log from frame %d on, it ends before frame %d", c.Partition, c.Frame, next)
+		}
 		for slice, err := range w.host.Snapshots().Slices(c) {
 			if err == nil {
 				err = list[c.Partition].Engine.Load(slice)

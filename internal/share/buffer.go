@@ -57,8 +57,8 @@ func (b *Buffer[T]) Want(position msg.Position, n int) {
 	b.open.Want(position, n)
 }
 
-// Frame is the number of the frame that the next record will begin in, or of
-// one before it.
+// Frame is the number of the first frame that is not durable. The next record
+// will begin in it, or in a later one.
 func (b *Buffer[T]) Frame() msg.FrameNumber {
 	b.mu.Lock()
 	defer b.mu.Unlock()
