@@ -231,11 +231,15 @@ func (n *Node) close(ctx context.Context) error {
 		unfinished = err
 	}
 	n.driver.Stop()
+	for i := range n.loops {
+		n.speak(i) // for who asks later
+	}
 	close(n.stopped)
 	n.saver.close()
 	if n.hasFailed() {
 		return n.failure
 	}
+	n.saver.last(n.loops)
 	n.ingress.Fail(errStopped)
 	return unfinished
 }
@@ -312,7 +316,7 @@ func (n *Node) durable() (empty bool) {
 	return empty
 }
 
-// flush takes a checkpoint of every partition that has changed.
+// flush takes a checkpoint of every partition that has changed or has none.
 func (n *Node) flush(ctx context.Context) error {
 	for i := range n.loops {
 		n.driver.Tell(i, partition.Input{Kind: partition.InputFlush})

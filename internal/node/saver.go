@@ -58,12 +58,23 @@ func (s *saver) slice(loop int, slice partition.Slice) { s.jobs <- job{loop: loo
 
 func (s *saver) publish(loop int, c host.Checkpoint) { s.jobs <- job{loop: loop, published: &c} }
 
-// close ends the goroutine; no slice comes after it.
+// close ends the goroutine, once the loops have ended.
 func (s *saver) close() {
 	close(s.jobs)
 	s.ended.Wait()
 	for _, w := range s.writers {
 		w.Abort()
+	}
+}
+
+// last brings up to date what is published, once nothing changes any more, so
+// that the next start reads nothing that it does not need.
+func (s *saver) last(loops []*partition.Loop) {
+	for i, l := range loops {
+		s.needs[i].oldest, s.needs[i].unchanged = l.Needs()
+	}
+	if err := s.makeCurrent(nil); err != nil {
+		s.logger.Warn("the last checkpoints could not be brought up to date: the next start reads more of the log", "error", err)
 	}
 }
 
@@ -121,22 +132,36 @@ func (s *saver) drop(p msg.Partition) {
 	}
 }
 
-// finish publishes a checkpoint, and with it what loops have said of partitions
-// that have not changed. Then the log may be trimmed.
+// finish publishes a checkpoint.
 func (s *saver) finish(loop int, c host.Checkpoint) {
-	list := []host.Published{{Checkpoint: c, Writer: s.writers[c.Partition]}}
+	w := s.writers[c.Partition]
 	delete(s.writers, c.Partition)
-	before, unchanged := s.take()
-	for _, later := range unchanged {
-		if later.Partition != c.Partition && later.Start >= s.current[later.Partition].Start {
-			list = append(list, host.Published{Checkpoint: later})
-		}
-	}
-	err := s.host.Snapshots().Publish(list)
+	err := s.makeCurrent([]host.Published{{Checkpoint: c, Writer: w}})
 	s.tell(loop, partition.Input{Kind: partition.InputPublished, Partition: c.Partition, Err: err})
 	if err != nil {
 		s.logger.Error("a checkpoint could not be published; it is tried again when the log has grown", "partition", c.Partition, "error", err)
 		return
+	}
+	for i := range s.needs {
+		s.tell(i, partition.Input{Kind: partition.InputNudge}) // to be told what it needs now
+	}
+}
+
+// makeCurrent publishes a list, and with it what loops have said of partitions
+// that have not changed. Then the log may be trimmed.
+func (s *saver) makeCurrent(list []host.Published) error {
+	before, unchanged := s.take()
+	for _, later := range unchanged {
+		fresh := len(list) > 0 && list[0].Checkpoint.Partition == later.Partition
+		if !fresh && later.Start >= s.current[later.Partition].Start {
+			list = append(list, host.Published{Checkpoint: later})
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if err := s.host.Snapshots().Publish(list); err != nil {
+		return err
 	}
 	for _, p := range list {
 		s.current[p.Checkpoint.Partition] = p.Checkpoint
@@ -144,20 +169,18 @@ func (s *saver) finish(loop int, c host.Checkpoint) {
 	if err := s.host.Log().Trim(before); err != nil {
 		s.logger.Warn("the log could not be trimmed", "before", before, "error", err)
 	}
+	return nil
 }
 
-// take returns what the loops have said they need, and asks them anew.
+// take returns what the loops have said they need, and wants to hear it anew.
 func (s *saver) take() (oldest msg.FrameNumber, unchanged []host.Checkpoint) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	oldest = s.needs[0].oldest
 	for i := range s.needs {
 		oldest = min(oldest, s.needs[i].oldest)
 		unchanged = append(unchanged, s.needs[i].unchanged...)
 		s.needs[i].asked = true
-	}
-	s.mu.Unlock()
-	for i := range s.needs {
-		s.tell(i, partition.Input{Kind: partition.InputNudge})
 	}
 	return oldest, unchanged
 }

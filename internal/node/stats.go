@@ -65,12 +65,15 @@ func (n *Node) look(ctx context.Context, loop int) {
 
 // observe takes a loop's numbers if somebody asked, on its goroutine.
 func (n *Node) observe(loop int) {
-	o := &n.observed[loop]
-	if !o.asked.Load() {
-		return
+	if n.observed[loop].asked.Load() {
+		n.speak(loop)
 	}
+}
+
+// speak says how much a loop holds and has done.
+func (n *Node) speak(loop int) {
+	o, l := &n.observed[loop], n.loops[loop]
 	o.asked.Store(false) // who asks from here on is heard in the next turn
-	l := n.loops[loop]
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.loop, o.partitions, o.idle = l.Stats(), l.PartitionStats(), l.Idle(n.now())

@@ -77,6 +77,9 @@ func (l *Loop) beginCheckpoint() {
 		return
 	}
 	oldest := l.oldestChanged()
+	if oldest == nil && s.flushing {
+		oldest = l.neverSaved()
+	}
 	if oldest == nil {
 		l.out.Flushed, s.flushing = s.flushing, false
 		s.grown = 0
@@ -116,6 +119,18 @@ func (l *Loop) oldestChanged() (oldest *member) {
 		}
 	}
 	return oldest
+}
+
+// neverSaved is a partition that has no checkpoint. There is nothing in it, but
+// only a checkpoint says so: without one, recovery looks for its records in the
+// whole log.
+func (l *Loop) neverSaved() *member {
+	for _, m := range l.owned {
+		if m.saved.Frame == 0 {
+			return m
+		}
+	}
+	return nil
 }
 
 // changed says whether there are records after the checkpoint.
