@@ -93,6 +93,28 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// TestCloseWaitsForOutcomesThatAreBeingTold: a handler that was written off has
+// returned, so it is none that has not, however long its outcome takes to be
+// told.
+func TestCloseWaitsForOutcomesThatAreBeingTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(executor.Config{Executors: 1}, nil)
+		telling := make(chan struct{})
+		r.telling = func() { close(telling); time.Sleep(time.Hour) }
+		r.submit("hold", 1)
+		time.Sleep(writeOffMax + time.Millisecond)
+		r.checkStats(t, executor.Stats{Executors: 1, WrittenOff: 1, Replaced: 1})
+		r.release(1)
+		<-telling
+		if err := r.Close(t.Context()); err != nil {
+			t.Errorf("close: got %v, want nil: every handler has returned", err)
+		}
+		if got := r.answered(1); !slices.Equal(got, []int{1}) {
+			t.Errorf("outcomes when Close has returned: %v, want one", got)
+		}
+	})
+}
+
 // TestNothingIsToldAfterClose: what the watchdog is telling when the pool is
 // closed is heard to the end before Close returns.
 func TestNothingIsToldAfterClose(t *testing.T) {

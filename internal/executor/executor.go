@@ -97,6 +97,8 @@ type executor struct {
 	warned bool // of the task
 	gone   bool // the task was abandoned
 	off    bool // it ends when its handler returns
+
+	left chan struct{} // closed when it has ended
 }
 
 // Stats counts executors.
@@ -123,7 +125,7 @@ func New(c Config) *Pool {
 
 // start adds an executor; the lock is held.
 func (p *Pool) start() {
-	e := &executor{slot: p.config.Marks.take()}
+	e := &executor{slot: p.config.Marks.take(), left: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancel(program.WithLogger(context.Background(), p.config.Logger))
 	p.active[e] = struct{}{}
 	go p.run(e)
@@ -173,25 +175,36 @@ func (p *Pool) Close(ctx context.Context) error {
 	}
 	close(p.stop)
 	<-p.ended
+	left, leaving := p.leftOver()
+	for _, e := range leaving {
+		<-e.left
+	}
 	p.config.Marks.close()
-	return p.leftOver()
+	if left > 0 {
+		return fmt.Errorf("stop with %d handlers that have not returned; what they were doing is done again at the next start", left)
+	}
+	return nil
 }
 
 // leftOver tells the handlers that have not returned that nobody waits for
-// them, and counts them.
-func (p *Pool) leftOver() error {
+// them, and counts them. An executor that was written off and whose handler has
+// returned is leaving: once it is gone, its outcome has been told.
+func (p *Pool) leftOver() (left int, leaving []*executor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for e := range p.active {
 		e.cancel()
+		left++
 	}
 	for e := range p.written {
+		if !e.runs() {
+			leaving = append(leaving, e)
+			continue
+		}
 		e.cancel()
+		left++
 	}
-	if n := len(p.active) + len(p.written); n > 0 {
-		return fmt.Errorf("stop with %d handlers that have not returned; what they were doing is done again at the next start", n)
-	}
-	return nil
+	return left, leaving
 }
 
 // vacate notes that a closed pool waits for nothing; the lock is held.
@@ -293,6 +306,7 @@ func (p *Pool) leave(e *executor) {
 	if bug := recover(); bug != nil {
 		panic(bug)
 	}
+	defer close(e.left)
 	if e.runs() {
 		e.end()
 		p.config.Done(e.task.Partition, program.Ended(e.task.Turn))

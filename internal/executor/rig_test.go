@@ -47,6 +47,7 @@ type rig struct {
 	givenUp   []uint64
 	log       bytes.Buffer
 	handlers  map[string]func(context.Context, *msg.Turn) // beyond "hold"
+	telling   func()                                      // before an outcome is noted; nil: nothing
 }
 
 func newRig(c executor.Config, handlers map[string]func(context.Context, *msg.Turn)) *rig {
@@ -115,6 +116,9 @@ func (r *rig) release(runs ...uint64) {
 }
 
 func (r *rig) done(p msg.Partition, o *msg.Outcome) {
+	if r.telling != nil {
+		r.telling()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outcomes[o.Run] = append(r.outcomes[o.Run], o)
