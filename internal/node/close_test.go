@@ -42,7 +42,7 @@ func TestCloseFinishesWhatWasAdmitted(t *testing.T) {
 	}
 	_ = r.host.Close()
 	r.start()
-	if got := r.Recovery(); got.Records > rigPartitions {
+	if got := r.Recovery(); got.Records > 0 {
 		t.Errorf("%d records were replayed, want a last checkpoint", got.Records)
 	}
 	if got := append(r.look("slow"), r.look("b")...); fmt.Sprint(got) != "[running queued sent]" {

@@ -30,8 +30,8 @@ func TestAfterAnOrderlyStopNothingHasToBeReplayed(t *testing.T) {
 	}
 	r.stop()
 	r.start()
-	if got := r.Recovery(); got.Records > rigPartitions || got.Interrupted > 0 || got.Entities != 17 || got.Checkpoints == 0 {
-		t.Errorf("got %+v, want 17 entities of checkpoints and next to no records", got)
+	if got := r.Recovery(); got.Records > 0 || got.Interrupted > 0 || got.Entities != 17 || got.Checkpoints != rigPartitions {
+		t.Errorf("got %+v, want 17 entities of checkpoints and no records", got)
 	}
 	sent := 0
 	for n := range 10 {
@@ -46,6 +46,21 @@ func TestAfterAnOrderlyStopNothingHasToBeReplayed(t *testing.T) {
 	r.stop()
 }
 
+func TestAfterAnOrderlyStopNothingHasToBeReplayedOfAFewPartitionsEither(t *testing.T) {
+	r := newRig(t)
+	r.wrap = func(h host.Host) host.Host { return noTrim{h} }
+	for range 3 {
+		r.start()
+		if got := r.Recovery(); got.Records > 0 {
+			t.Errorf("got %+v, want no records", got)
+		}
+		for range 100 {
+			r.must(r.do("the only one", order{Write: "x"}))
+		}
+		r.stop()
+	}
+}
+
 // worker writes into cells, one write after the other, and repeats each until
 // it is answered.
 type worker struct {
@@ -54,12 +69,13 @@ type worker struct {
 	acked  *atomic.Int64
 	random *rand.Rand
 	keys   int
+	pad    string
 }
 
 // work does a number of writes, each of which sends another one.
 func (w *worker) work(count int) error {
 	for n := range count {
-		d := order{Write: fmt.Sprintf("%d:%d", w.id, n)}
+		d := order{Write: fmt.Sprintf("%d:%d", w.id, n), Pad: w.pad}
 		d.Send = map[string]string{fmt.Sprint("copy-", w.random.IntN(w.keys)): d.Write}
 		r := msg.Request{Target: msg.Ref{Kind: "cell", Key: fmt.Sprint("cell-", w.random.IntN(w.keys))}, Handler: "do", Payload: payload(d)}
 		r.Identity.Session, r.Identity.SessionNumber = msg.SessionID{9, byte(w.id)}, uint64(n+1)
@@ -80,16 +96,26 @@ func (w *worker) work(count int) error {
 }
 
 func TestCrashesLoseNothingThatWasAnsweredAndDoNothingTwice(t *testing.T) {
+	t.Run("and the log is trimmed", func(t *testing.T) { crashes(t, newRig(t)) })
+	t.Run("and the log is kept", func(t *testing.T) {
+		r := newRig(t)
+		r.wrap = func(h host.Host) host.Host { return noTrim{h} }
+		crashes(t, r)
+	})
+}
+
+func crashes(t *testing.T, r *rig) {
 	const workers, each, keys, crashes = 8, 250, 20, 12
-	r := newRig(t)
 	r.config.CheckpointBytes = 1 // as often as may be
+	pad := strings.Repeat("x", 8<<10) // so that the log grows fast enough for checkpoints
 	var door atomic.Pointer[ingress.Ingress]
 	var acked atomic.Int64
+	var taken uint64
 	door.Store(r.start().Door())
 	var wait sync.WaitGroup
 	for id := range workers {
 		wait.Go(func() {
-			w := &worker{id, &door, &acked, rand.New(rand.NewPCG(uint64(id), 1)), keys}
+			w := &worker{id, &door, &acked, rand.New(rand.NewPCG(uint64(id), 1)), keys, pad}
 			if err := w.work(each); err != nil {
 				t.Error(err)
 			}
@@ -97,6 +123,7 @@ func TestCrashesLoseNothingThatWasAnsweredAndDoNothingTwice(t *testing.T) {
 	}
 	for n := range crashes {
 		r.until("work goes on", func() bool { return acked.Load() >= int64((n+1)*workers*each/(crashes+2)) || t.Failed() })
+		taken += r.Stats(context.Background()).Loops.Checkpoints
 		r.crash()
 		door.Store(r.start().Door())
 		if n%3 == 0 {
@@ -105,6 +132,10 @@ func TestCrashesLoseNothingThatWasAnsweredAndDoNothingTwice(t *testing.T) {
 		}
 	}
 	wait.Wait()
+	if taken == 0 {
+		t.Error("no checkpoints were taken between crashes: nothing is shown about them")
+	}
+	t.Logf("%d checkpoints", taken)
 	checkWritten(t, r, workers, each, keys)
 	r.stop()
 	r.start()
@@ -328,6 +359,31 @@ func TestALogThatEndsBeforeItsCheckpointsIsRefused(t *testing.T) {
 	r.wrap = func(h host.Host) host.Host { return cutting{noTrim{h}, last.Number} }
 	r.start()
 	r.stop()
+}
+
+func TestACheckpointThatIsNotWhatItIsSaidToBeIsRefused(t *testing.T) {
+	r := newRig(t).start()
+	for range 2 {
+		r.must(r.do("a", order{Write: "x"}))
+	}
+	r.stop()
+	h, err := r.store.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := h.Snapshots().Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &list[msg.PartitionOf(msg.Ref{Kind: "cell", Key: "a"}, "", rigPartitions)]
+	c.Start--
+	if err := h.Snapshots().Publish([]host.Published{{Checkpoint: *c}}); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.Close()
+	if err := r.tryStart(); !errors.Is(err, host.ErrCorrupt) || !strings.Contains(err.Error(), "manifest") {
+		t.Errorf("got %v, want ErrCorrupt", err)
+	}
 }
 
 func TestACheckpointThatHasSeenMoreThanTheLogHoldsIsRefused(t *testing.T) {

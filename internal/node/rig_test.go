@@ -49,6 +49,7 @@ type order struct {
 	Every  time.Duration     `json:"every,omitempty"`
 	Forget string            `json:"forget,omitempty"`
 	Exit   bool              `json:"exit,omitempty"` // ends the process
+	Pad    string            `json:"pad,omitempty"`  // makes what is sent longer
 }
 
 func (s *script) Describe() program.Description {
@@ -98,7 +99,7 @@ func (d *order) carryOut(t *msg.Turn, o *msg.Outcome) {
 		list = append(list, d.Write)
 	}
 	for key, write := range d.Send {
-		out := msg.Outgoing{Target: msg.Ref{Kind: "cell", Key: key}, Handler: "do", Payload: payload(order{Write: write})}
+		out := msg.Outgoing{Target: msg.Ref{Kind: "cell", Key: key}, Handler: "do", Payload: payload(order{Write: write, Pad: d.Pad})}
 		if d.Delay > 0 {
 			out.NotBefore = t.Now + msg.Time(d.Delay)
 		}
