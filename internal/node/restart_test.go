@@ -106,7 +106,7 @@ func TestCrashesLoseNothingThatWasAnsweredAndDoNothingTwice(t *testing.T) {
 
 func crashes(t *testing.T, r *rig) {
 	const workers, each, keys, crashes = 8, 250, 20, 12
-	r.config.CheckpointBytes = 1 // as often as may be
+	r.config.CheckpointBytes = 1      // as often as may be
 	pad := strings.Repeat("x", 8<<10) // so that the log grows fast enough for checkpoints
 	var door atomic.Pointer[ingress.Ingress]
 	var acked atomic.Int64
