@@ -153,8 +153,9 @@ func TestRequestsGoOnWhenTheDoorIsStopped(t *testing.T) {
 		p := never()
 		i := openIngress(p)
 		replies := make(chan msg.Reply, 2)
-		go func() { replies <- i.Do(t.Context(), deposit()) }()
 		go func() { replies <- i.Do(t.Context(), &msg.Request{Operation: msg.OperationParked}) }()
+		synctest.Wait() // its commands come before that of the deposit
+		go func() { replies <- i.Do(t.Context(), deposit()) }()
 		synctest.Wait()
 		checkInflight(t, i, 2)
 		i.Stop()
