@@ -270,6 +270,11 @@ func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
 	return h.run(h, ctx, t)
 }
 
+// Perform implements program.Program.
+func (p *appProgram) Perform(_ context.Context, t *msg.TaskRun, _ func(msg.Payload)) *msg.TaskOutcome {
+	return program.NotServed(t, "nothing in app "+p.description.App)
+}
+
 // absent is a fault: the message waits for code that knows its handler.
 func absent(t *msg.Turn, reason string) *msg.Outcome {
 	return &msg.Outcome{Run: t.Run, Fault: reason + " in this version of the code"}

@@ -112,6 +112,11 @@ func (noProgram) Turn(_ context.Context, t *msg.Turn) *msg.Outcome {
 	return &msg.Outcome{Run: t.Run, Fault: "no application serves " + t.Message.Target.Kind + " in this process"}
 }
 
+// Perform implements program.Program.
+func (noProgram) Perform(_ context.Context, t *msg.TaskRun, _ func(msg.Payload)) *msg.TaskOutcome {
+	return program.NotServed(t, "no application")
+}
+
 // watchedHost notes when checkpoints are published.
 type watchedHost struct {
 	host.Host

@@ -223,3 +223,7 @@ func (r *rig) end(t *testing.T, runs ...uint64) {
 		t.Errorf("close: %v", err)
 	}
 }
+
+func (*rig) Perform(_ context.Context, t *msg.TaskRun, _ func(msg.Payload)) *msg.TaskOutcome {
+	return program.NotServed(t, "nothing here")
+}

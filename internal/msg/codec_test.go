@@ -57,6 +57,9 @@ var nouns = []noun{
 	nounOf(AppendDeadLetter, byValue(DecodeDeadLetter)),
 	nounOf(AppendKindRule, byValue(DecodeKindRule)),
 	nounOf(AppendParked, byValue(DecodeParked)),
+	nounOf(AppendWorkflow, DecodeWorkflow),
+	nounOf(AppendEntry, byValue(DecodeEntry)),
+	nounOf(AppendTask, byValue(DecodeTask)),
 }
 
 // schemaNames are the fields whose name in the schema is not that in Go.
@@ -65,7 +68,10 @@ var schemaNames = map[string]string{"KindRule.Partition": "partitions"}
 // closedEnums are those of which a reader refuses a value that it does not
 // know, because it would fold the record into another state. Kinds of records
 // and classes of errors are for people and transports.
-var closedEnums = map[protoreflect.Name]bool{"MessageKind": true, "Status": true, "ChangeKind": true}
+var closedEnums = map[protoreflect.Name]bool{
+	"MessageKind": true, "Status": true, "ChangeKind": true,
+	"ConflictPolicy": true, "WorkflowStatus": true, "DeliveryKind": true, "StepKind": true,
+}
 
 // fieldOf finds the schema's field for a field of a Go struct.
 func fieldOf(t rapid.TB, message protoreflect.MessageDescriptor, owner reflect.Type, field reflect.StructField) protoreflect.FieldDescriptor {
@@ -354,6 +360,7 @@ func TestSchemaHasNoFieldsThatGoLacks(t *testing.T) {
 	for _, v := range []any{
 		Record{}, Ref{}, Payload{}, Header{}, Error{}, MessageID{}, ReplyTo{}, Identity{}, Message{}, Reminder{},
 		Answer{}, AttemptCount{}, DeadLetter{}, Parked{}, Change{}, KindRule{},
+		Workflow{}, Delivery{}, Step{}, Entry{}, Task{}, Retry{}, TaskName{},
 	} {
 		owner := reflect.TypeOf(v)
 		message := messages.ByName(protoreflect.Name(owner.Name()))
@@ -365,7 +372,7 @@ func TestSchemaHasNoFieldsThatGoLacks(t *testing.T) {
 			t.Errorf("message %s of the schema has %d fields, the Go struct has %d", owner.Name(), got, want)
 		}
 	}
-	if got, want := messages.Len(), 17; got != want { // MessageIDs has no struct of its own
+	if got, want := messages.Len(), 24; got != want { // MessageIDs has no struct of its own
 		t.Errorf("the schema has %d messages, this test knows %d", got, want)
 	}
 }
@@ -401,6 +408,7 @@ var subMessages = map[string][]FieldNumber{
 	"Record": {}, "Ref": {5}, "MessageIDs": {6}, "Message": {7}, "Change": {9}, "Reminder": {12}, "Answer": {14},
 	"AttemptCount": {15}, "DeadLetter": {16}, "KindRule": {19}, "MessageID": {7, 1}, "Payload": {7, 6}, "Header": {7, 7},
 	"ReplyTo": {7, 11}, "Error": {7, 12}, "Identity": {7, 13},
+	"Workflow": {32}, "Delivery": {32, 6}, "Task": {33}, "Retry": {33, 10}, "TaskName": {34},
 }
 
 // nest wraps fields so that they are those of the sub-message on the way.
@@ -445,6 +453,7 @@ func TestValuesThatThisVersionKnows(t *testing.T) {
 	enums := readSchema(t).Enums()
 	for name, way := range map[protoreflect.Name][]FieldNumber{
 		"RecordKind": {1}, "MessageKind": {7, 2}, "Class": {7, 12, 2}, "Status": {14, 2}, "ChangeKind": {9, 1},
+		"ConflictPolicy": {7, 16}, "WorkflowStatus": {32, 2}, "DeliveryKind": {32, 6, 1},
 	} {
 		values := enums.ByName(name).Values()
 		last := uint64(values.Get(values.Len() - 1).Number())
@@ -457,8 +466,47 @@ func TestValuesThatThisVersionKnows(t *testing.T) {
 			t.Errorf("%s %d: got error %v, want one: %v", name, last+1, err, want)
 		}
 	}
-	if len(closedEnums) != 3 || enums.Len() != 5 {
-		t.Errorf("the schema has %d enums, this test knows 5", enums.Len())
+	if len(closedEnums) != 7 || enums.Len() != 9 { // StepKind is in entries: see below
+		t.Errorf("the schema has %d enums, this test knows 9", enums.Len())
+	}
+}
+
+// TestEntryOfANewerVersionIsRefused looks at what no record leads to: entries
+// are in the values of changes.
+func TestEntryOfANewerVersionIsRefused(t *testing.T) {
+	for _, b := range [][]byte{
+		AppendUvarintField(nil, 100, 1),
+		nest(AppendUvarintField(nil, 100, 1), []FieldNumber{3}),
+		nest(AppendUvarintField(nil, 1, uint64(StepFinish)+1), []FieldNumber{3}),
+	} {
+		if _, err := DecodeEntry(b); !errors.Is(err, ErrUnknownField) {
+			t.Errorf("%x: got error %v, want ErrUnknownField", b, err)
+		}
+	}
+}
+
+func TestPromiseIDIsTextThatNamesAPromise(t *testing.T) {
+	id := PromiseID{Target: Ref{Kind: "order", Key: "o/1 Ж"}, Run: 1 << 40, Step: 7}
+	if got, err := ParsePromiseID(id.String()); err != nil || got != id {
+		t.Errorf("got %+v, error %v, want %+v", got, err, id)
+	}
+	for _, text := range []string{"", "*", "AAAA", PromiseID{Target: id.Target, Run: 1}.String(), PromiseID{Run: 1, Step: 1}.String()} {
+		if _, err := ParsePromiseID(text); err == nil {
+			t.Errorf("%q: got no error", text)
+		}
+	}
+}
+
+func TestTokenIsThatOfAllAttemptsAndOfNoOtherTask(t *testing.T) {
+	run := func(key string, task Task) string { return (&TaskRun{Ref{Kind: "order", Key: key}, task}).Token() }
+	first := run("a", Task{Run: 1, Step: 2})
+	if got := run("a", Task{Run: 1, Step: 2, Attempt: 3}); got != first {
+		t.Errorf("got %s for another attempt, want %s", got, first)
+	}
+	for _, other := range []string{run("b", Task{Run: 1, Step: 2}), run("a", Task{Run: 2, Step: 2}), run("a", Task{Run: 1, Step: 3}), run("a", Task{Run: 12})} {
+		if other == first {
+			t.Errorf("another task has the token %s, too", first)
+		}
 	}
 }
 

@@ -73,6 +73,12 @@ func (r *Record) decodeRareField(d *Decoder) {
 		r.Epoch = Epoch(d.Uvarint())
 	case 21:
 		r.CodeVersion = d.Text()
+	case 32:
+		r.Workflow = d.Workflow()
+	case 33:
+		r.Tasks = append(r.Tasks, d.Task())
+	case 34:
+		r.TasksEnded = append(r.TasksEnded, d.taskName())
 	default:
 		d.Unknown()
 	}
@@ -116,7 +122,7 @@ func (m *Message) decode(d *Decoder) {
 		case 1:
 			m.ID = d.messageID()
 		case 2:
-			m.Kind = MessageKind(d.Enum(uint8(MessageTimer)))
+			m.Kind = MessageKind(d.Enum(uint8(MessageExists)))
 		case 3:
 			m.Sender = d.Ref()
 		case 4:
@@ -143,6 +149,8 @@ func (m *Message) decode(d *Decoder) {
 			m.Invocation = d.Fixed16()
 		case 15:
 			m.Reminder = d.Text()
+		case 16:
+			m.OnConflict = ConflictPolicy(d.Enum(uint8(ConflictReplace)))
 		default:
 			d.Unknown()
 		}
@@ -511,6 +519,12 @@ func (d *Decoder) replyTo() (r ReplyTo) {
 			r.Origin = Partition(s.Uint16())
 		case 2:
 			r.Invocation = s.Fixed16()
+		case 3:
+			r.Target = s.Ref()
+		case 4:
+			r.Run = Index(s.Uvarint())
+		case 5:
+			r.Step = StepNumber(s.Uvarint())
 		default:
 			s.Unknown()
 		}

@@ -53,7 +53,17 @@ func appendRareFields(b []byte, r *Record) []byte {
 		b = AppendKindRuleField(b, 19, &r.Kinds[i])
 	}
 	b = AppendUvarintField(b, 20, uint64(r.Epoch))
-	return AppendStringField(b, 21, r.CodeVersion)
+	b = AppendStringField(b, 21, r.CodeVersion)
+	if r.Workflow != nil {
+		b = AppendWorkflowField(b, 32, r.Workflow)
+	}
+	for i := range r.Tasks {
+		b = AppendTaskField(b, 33, &r.Tasks[i])
+	}
+	for i := range r.TasksEnded {
+		b = appendTaskNameElement(b, 34, &r.TasksEnded[i])
+	}
+	return b
 }
 
 // AppendMessage appends the fields of a message.
@@ -74,7 +84,8 @@ func AppendMessage(b []byte, m *Message) []byte {
 	b = AppendErrorField(b, 12, m.Err)
 	b = appendIdentityField(b, 13, &m.Identity)
 	b = AppendFixed16Field(b, 14, m.Invocation)
-	return AppendStringField(b, 15, m.Reminder)
+	b = AppendStringField(b, 15, m.Reminder)
+	return AppendUvarintField(b, 16, uint64(m.OnConflict))
 }
 
 // AppendMessageField appends a message as a sub-message.
@@ -272,9 +283,20 @@ func appendHeaderField(b []byte, field FieldNumber, h *Header) []byte {
 
 func appendReplyToField(b []byte, field FieldNumber, r *ReplyTo) []byte {
 	b, mark := OpenMessage(b, field, 0)
+	return CloseMessageField(appendReplyTo(b, r), mark)
+}
+
+func appendReplyToElement(b []byte, field FieldNumber, r *ReplyTo) []byte {
+	b, mark := OpenMessage(b, field, 0)
+	return CloseMessage(appendReplyTo(b, r), mark)
+}
+
+func appendReplyTo(b []byte, r *ReplyTo) []byte {
 	b = AppendUvarintField(b, 1, uint64(r.Origin))
 	b = AppendFixed16Field(b, 2, r.Invocation)
-	return CloseMessageField(b, mark)
+	b = AppendRefField(b, 3, &r.Target)
+	b = AppendUvarintField(b, 4, uint64(r.Run))
+	return AppendUvarintField(b, 5, uint64(r.Step))
 }
 
 func appendIdentityField(b []byte, field FieldNumber, i *Identity) []byte {

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -60,6 +61,9 @@ func goldenRecords() []goldenRecord {
 		}}},
 		{"attempt", &Record{Kind: RecordAttempt, Partition: 17, Index: 9, Time: 1_760_000_000_000_000_009,
 			Attempts: []AttemptCount{{Input: Fingerprint{1, 15: 1}, Count: 2}, {Input: Fingerprint{2, 15: 2}}}}},
+		{"workflow-begun", goldenWorkflow()},
+		{"workflow-step", goldenWorkflowStep()},
+		{"task", goldenTask()},
 		{"kinds", &Record{Kind: RecordKinds, Partition: 65535, Index: 1 << 40, Time: -1, Epoch: 12, CodeVersion: "v1.2.3", Pruned: 9,
 			Kinds: []KindRule{{Kind: "account", HashKind: 1, Partition: 64}, {Kind: "order", Affinity: "customer", HashKind: 1, Partition: 64}}}},
 	}
@@ -92,6 +96,57 @@ func goldenMessages(account Ref) *Record {
 			{ID: MessageID{17, 6, 78}, Kind: MessageReply, Target: Ref{Kind: "order", Key: "1"}, Invocation: InvocationID{0, 6, 15: 3},
 				Err: &Error{Code: "insufficient_funds", Class: ClassConflict, Message: "balance is 3", Detail: []byte(`{"balance":3}`)}},
 		},
+	}
+}
+
+func goldenWorkflow() *Record {
+	order := Ref{Kind: "order", Key: "o-1"}
+	caller := ReplyTo{Origin: 17, Target: Ref{Kind: "batch", Key: "b"}, Run: 4, Step: 2}
+	return &Record{
+		Kind: RecordStep, Partition: 17, Index: 10, Time: 1_760_000_000_000_000_010, Instance: order,
+		Consumed: []MessageID{{17, 17, 42}},
+		Workflow: &Workflow{
+			Run: 10, Status: WorkflowRunning, Input: Fingerprint{5, 15: 5}, CodeVersion: "v1",
+			Begin:     []Delivery{{Kind: DeliveryStart, Payload: Payload{Body: []byte(`{"Cents":5}`)}}, {Kind: DeliverySignal, Name: "address", Payload: Payload{Body: []byte(`"here"`)}}},
+			Callers:   []ReplyTo{caller, {Origin: 17, Invocation: InvocationID{0, 17, 15: 7}}},
+			StartedAt: 1_760_000_000_000_000_010,
+		},
+	}
+}
+
+func goldenWorkflowStep() *Record {
+	order := Ref{Kind: "order", Key: "o-1"}
+	entry := Entry{
+		Time:       1_760_000_000_000_000_011,
+		Deliveries: []Delivery{{Kind: DeliveryOutcome, Step: 1, Err: &Error{Code: "declined", Class: ClassDenied}}, {Kind: DeliveryCancel}},
+		Steps: []Step{
+			{Kind: StepActivity, Name: "refund", Hash: Fingerprint{6, 15: 6}},
+			{Kind: StepLocal, Name: "rate", Hash: Fingerprint{7, 15: 7}, Output: Payload{Body: []byte("1.5")}},
+			{Kind: StepLocal, Name: "look", Err: &Error{Code: CodeFailed, Message: "no"}},
+		},
+	}
+	return &Record{
+		Kind: RecordStep, Partition: 17, Index: 11, Time: 1_760_000_000_000_000_011, Instance: order,
+		Changes: []Change{{Kind: ChangeAppend, Field: JournalField, Value: AppendEntry(nil, &entry)}},
+		Workflow: &Workflow{
+			Run: 10, Status: WorkflowFailed, Paused: true, Cancelling: true, Promises: []StepNumber{3, 300},
+			StartedAt: 1_760_000_000_000_000_010, EndedAt: 1_760_000_000_000_000_011, Output: Payload{Body: []byte("1")},
+			Err: &Error{Code: "declined", Class: ClassDenied},
+		},
+		TasksEnded: []TaskName{{10, 1}, {}},
+	}
+}
+
+func goldenTask() *Record {
+	return &Record{
+		Kind: RecordAttempt, Partition: 17, Index: 12, Time: 1_760_000_000_000_000_012, Instance: Ref{Kind: "order", Key: "o-1"},
+		Tasks: []Task{{
+			Run: 10, Step: 2, Activity: "refund", Input: Payload{Body: []byte(`"p-1"`)}, Headers: []Header{{"a", "1"}}, Traceparent: "00-1-2-01",
+			Timeout: time.Second, Deadline: 1_760_000_060_000_000_000, Heartbeat: time.Minute,
+			Retry:   Retry{First: time.Second, Max: time.Minute, FactorPercent: 200, Attempts: 5, Never: []string{"declined", ""}},
+			Attempt: 2, Due: 1_760_000_001_000_000_012, Asked: 1_760_000_000_000_000_011, Detail: Payload{Body: []byte("50")},
+			Err: &Error{Code: CodeFailed, Message: "timeout"}, Silent: true,
+		}},
 	}
 }
 
@@ -173,6 +228,7 @@ func hexLines(b []byte) []byte {
 // …_UNSPECIFIED stands for 0 where Go has no constant.
 func TestSchemaNamesEveryNumber(t *testing.T) {
 	constants := constantsOf(t, "msg.go")
+	maps.Copy(constants, constantsOf(t, "workflow.go"))
 	enums := readSchema(t).Enums()
 	for i := range enums.Len() {
 		enum := enums.Get(i)

@@ -196,6 +196,13 @@ const (
 	OperationDeadLetters                  // list dead letters; Reply.DeadLetters
 	OperationRedeliver                    // take a dead letter up again
 	OperationDiscard                      // forget a dead letter
+	OperationDescribe                     // how a workflow stands; Reply.Workflow
+	OperationHistory                      // its journal, too; Reply.State
+	OperationCancel                       // ask a workflow to stop
+	OperationTerminate                    // end a workflow at once
+	OperationPause                        // let a workflow take no step until OperationResume
+	OperationRestart                      // end a workflow's run and begin another with the same input
+	OperationResolve                      // complete the promise Promise with Payload or Err
 )
 
 // Request is what a frontend asks of a partition.
@@ -212,7 +219,11 @@ type Request struct {
 	Invocation  InvocationID
 	After       string // OperationList: keys after this one
 	Limit       int    // OperationList: at most so many keys
-	Wait        bool   // OperationResult: answer when it has ended
+	Wait        bool   // OperationResult, OperationDescribe: answer when it has ended
+	OnConflict  ConflictPolicy
+	Promise     PromiseID      // OperationResolve; Target is its workflow
+	Err         *Error         // OperationResolve: rejects
+	Status      WorkflowStatus // OperationList: only workflows that stand so; WorkflowNone: all
 }
 
 // Reply answers a request. Which fields are set depends on the operation.
@@ -225,6 +236,8 @@ type Reply struct {
 	State       *Snapshot
 	Status      Status
 	Keys        []string
+	Workflow    *Workflow   // OperationDescribe, OperationHistory
+	Workflows   []*Workflow // OperationList of a workflow kind: one for each of Keys
 	Reminders   []Reminder
 	Parked      []Parked
 	DeadLetters []DeadLetter
@@ -264,8 +277,7 @@ type DeadLetter struct {
 // MessageKind says what a message is. The numbers are on the wire.
 type MessageKind uint8
 
-// The message kinds. Those from lock request on are reserved for the rest of
-// the programming model.
+// The message kinds. Those of locks and events are reserved.
 const (
 	MessageCall MessageKind = iota + 1
 	MessageSend
@@ -283,6 +295,8 @@ const (
 	MessageActivityOutcome
 	MessageSignal
 	MessageTimer
+	MessageDelete // a call that deletes the entity
+	MessageExists // a call that asks whether the entity exists; the answer is JSON true or false
 )
 
 // MessageID is the identity of a message between partitions: the channel it
@@ -293,12 +307,22 @@ type MessageID struct {
 	Number      Number
 }
 
-// ReplyTo is the obligation to answer: the origin partition keeps who waits
-// for the invocation. The zero invocation means that nobody does.
+// ReplyTo is the obligation to answer a step of a workflow, which is Target, or
+// where there is none, an invocation: the origin partition keeps who waits for
+// it. The zero value means that nobody waits.
 type ReplyTo struct {
 	Origin     Partition
 	Invocation InvocationID
+	Target     Ref
+	Run        Index // of the workflow
+	Step       StepNumber
 }
+
+// IsZero reports whether nobody waits.
+func (r *ReplyTo) IsZero() bool { return r.Invocation.IsZero() && r.Target.Kind == "" }
+
+// Workflow reports whether a step of a workflow waits.
+func (r *ReplyTo) Workflow() bool { return r.Target.Kind != "" }
 
 // Message is an input of an instance, wherever it comes from: another
 // partition (ID.Number > 0), outside, or a timer.
@@ -318,6 +342,7 @@ type Message struct {
 	Identity    Identity
 	Invocation  InvocationID
 	Reminder    string // MessageTimer: name of the reminder that fired
+	OnConflict  ConflictPolicy
 }
 
 // Reminder is a named timer of an instance that sends it a message.
@@ -374,6 +399,9 @@ type Record struct {
 	Kinds       []KindRule     // the kind table
 	Epoch       Epoch
 	CodeVersion string
+	Workflow    *Workflow  // how the instance, a workflow, stands from here on; nil: as before
+	Tasks       []Task     // of the instance, begun or about to be tried again
+	TasksEnded  []TaskName // of the instance
 }
 
 // AttemptCount remembers how often an input has begun to run. Count 0 forgets.
@@ -444,17 +472,31 @@ type Mode uint8
 const (
 	ModeUpdate Mode = iota + 1
 	ModeRead
+	ModeWorkflow // HandlerRun: takes steps
+	ModeSignal   // buffered, and delivered to the workflow
+	ModeQuery    // looks at a workflow, between its steps
 )
 
-// Kind describes a kind of entity that a program serves.
+// Form says what the instances of a kind are.
+type Form uint8
+
+// The forms.
+const (
+	FormEntity Form = iota
+	FormWorkflow
+)
+
+// Kind describes a kind of entity, or a workflow, that a program serves.
 type Kind struct {
 	Name          string
+	Form          Form
 	Affinity      string
 	Doc           string
 	StateVersion  uint32
 	StateBytesMax int           // of the root; 0 is the default
 	IdleTTL       time.Duration // 0: for ever
 	Strict        bool          // only handlers with Creates create
+	Retention     time.Duration // of workflows that have ended; 0 is the default
 	Handlers      []Handler     // sorted by name
 }
 
@@ -499,6 +541,11 @@ type Turn struct {
 	Now     Time
 	Attempt uint32      // from 1
 	Input   Fingerprint // recognises the input if the process dies of it
+
+	// ModeWorkflow and ModeQuery. The journal is in State.
+	Workflow   *Workflow
+	Deliveries []Delivery // what the workflow is told; ModeWorkflow
+	Previous   uint64     // Run of the turn that made the last entry of the journal; 0: not known
 }
 
 // Outgoing is a message as a program hands it over.
@@ -511,6 +558,11 @@ type Outgoing struct {
 	NotBefore Time
 	Deadline  Time
 	Identity  Identity
+
+	// Of workflows.
+	Kind       MessageKind // 0 is MessageSend, or MessageCall if there is a step
+	Step       StepNumber  // that the answer is for; 0: nobody waits
+	OnConflict ConflictPolicy
 }
 
 // Outcome is what a run of a handler came to.
@@ -529,6 +581,15 @@ type Outcome struct {
 	Tail     *Outgoing  // the reply obligation goes to this message
 	Remind   []Reminder
 	Forget   []string
+	Park     bool         // with Fault: the instance is parked at once
+	Tasks    []Task       // activities to be run; the engine fills in what it knows
+	Stop     []StepNumber // activities that nobody needs any more
+
+	// ModeWorkflow.
+	Steps    []Step       // what the turn adds to the journal
+	Promises []StepNumber // that were made
+	Ended    bool         // the workflow has ended with Output or Err, or Tail begins a new run
+	Begin    []Delivery   // with Tail to itself: what the new run is told after its input
 }
 
 // Waiter is told the answer to a request. Engine and loops only pass it on.
@@ -539,14 +600,16 @@ type CommandKind uint8
 
 // The command kinds.
 const (
-	CommandRequest CommandKind = iota // Request, Waiter
-	CommandDeliver                    // Message, from another partition or this one
-	CommandAck                        // Ack
-	CommandOutcome                    // Outcome
-	CommandAbandon                    // Run: the attempt is given up
-	CommandTick                       // time has passed
-	CommandLeave                      // Waiter no longer waits
-	CommandCount                      // number of kinds
+	CommandRequest   CommandKind = iota // Request, Waiter
+	CommandDeliver                      // Message, from another partition or this one
+	CommandAck                          // Ack
+	CommandOutcome                      // Outcome
+	CommandAbandon                      // Run: the attempt is given up
+	CommandTick                         // time has passed
+	CommandLeave                        // Waiter no longer waits
+	CommandTask                         // TaskOutcome
+	CommandHeartbeat                    // TaskOutcome: its attempt goes on, Output is its detail
+	CommandCount                        // number of kinds
 )
 
 // Command is an input of a partition. Everything non-deterministic (time,
@@ -560,6 +623,7 @@ type Command struct {
 	Ack     MessageID
 	Outcome *Outcome
 	Run     uint64
+	Task    *TaskOutcome
 }
 
 // EffectKind says what an effect is.
@@ -567,22 +631,25 @@ type EffectKind uint8
 
 // The effect kinds.
 const (
-	EffectRun     EffectKind = iota // Turn; after append
-	EffectDeliver                   // Message to Message.ID.Destination; after append
-	EffectAck                       // Ack to Ack.Source; after append
-	EffectReply                     // Reply to Waiter; when the partition is durable at Index
+	EffectRun       EffectKind = iota // Turn; after append
+	EffectDeliver                     // Message to Message.ID.Destination; after append
+	EffectAck                         // Ack to Ack.Source; after append
+	EffectReply                       // Reply to Waiter; when the partition is durable at Index
+	EffectPerform                     // Task; when the partition is durable at Index
+	EffectInterrupt                   // Task: its attempt is not needed any more; after append
 )
 
 // Effect is something that a step asks the world to do, once its record is
 // appended, or durable.
 type Effect struct {
 	Kind    EffectKind
-	Index   Index // EffectReply: the newest index that the answer has seen
+	Index   Index // EffectReply: the newest index that the answer has seen; EffectPerform: of the record that asks
 	Turn    *Turn
 	Message *Message
 	Ack     MessageID
 	Reply   Reply
 	Waiter  Waiter
+	Task    *TaskRun
 }
 
 // PartitionOf places a key: entities of one affinity with the same key share a

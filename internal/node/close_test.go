@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-io/holdfast/internal/engine"
 	"github.com/holdfast-io/holdfast/internal/ingress"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
 )
 
 func TestCloseFinishesWhatWasAdmitted(t *testing.T) {
@@ -218,4 +219,8 @@ func TestStatsAddUp(t *testing.T) {
 	if s := r.Stats(context.Background()); s.Loops.Checkpoints == 0 || s.Inflight != 0 {
 		t.Errorf("got %+v after the end, want the last checkpoints", s.Loops)
 	}
+}
+
+func (*endless) Perform(_ context.Context, t *msg.TaskRun, _ func(msg.Payload)) *msg.TaskOutcome {
+	return program.NotServed(t, "nothing here")
 }

@@ -7,8 +7,8 @@
 //
 //  1. A program sees snapshots and returns data. It has no other way into the
 //     engine, so an attempt that is given up leaves nothing behind.
-//  2. Turn may be called from any goroutine, for many entities at once, and
-//     never twice at once for updates of one entity.
+//  2. Turn may be called from any goroutine, for many instances at once, and
+//     never twice at once for one instance, except for reads.
 //
 // The package does not run anything: see package executor.
 package program
@@ -31,7 +31,18 @@ type Program interface {
 	// If user code ends its goroutine with runtime.Goexit, nothing can make Turn
 	// return. Who calls it finds that out in a deferred function, takes Ended as
 	// the outcome, and replaces the goroutine.
+	//
+	// A turn of a workflow (ModeWorkflow) runs it until it waits for something
+	// that it has not been told. The program may keep it in memory between turns
+	// and go on if Previous names the turn that it has seen last; otherwise it
+	// executes the journal again. Correctness never depends on that.
 	Turn(ctx context.Context, t *msg.Turn) *msg.Outcome
+
+	// Perform runs one attempt of an activity and returns what it came to. It
+	// may take any time, and never panics on account of user code. Cancelling ctx
+	// says that the attempt has lost its time or that nobody needs the outcome.
+	// Heartbeat may be called at any rate while the attempt runs.
+	Perform(ctx context.Context, t *msg.TaskRun, heartbeat func(detail msg.Payload)) *msg.TaskOutcome
 }
 
 // Ended is the outcome of a turn whose handler ended its goroutine.
@@ -41,9 +52,24 @@ func Ended(t *msg.Turn) *msg.Outcome {
 		t.Message.Target.Kind, t.Message.Handler)}
 }
 
+// NotServed is the outcome of an attempt of an activity that a program does not
+// know. The task waits for one that does.
+func NotServed(t *msg.TaskRun, by string) *msg.TaskOutcome {
+	return &msg.TaskOutcome{Target: t.Target, Name: t.Task.Name(), Attempt: t.Task.Attempt,
+		Fault: by + " serves activity " + t.Task.Activity + " in this version of the code"}
+}
+
 // Description says what a program serves.
 type Description struct {
 	App         string
 	CodeVersion string
 	Kinds       []msg.Kind // sorted by name
+	Activities  []Activity // sorted by name
+}
+
+// Activity describes an activity that is served.
+type Activity struct {
+	Name        string
+	Doc         string
+	Concurrency int // attempts at once on a node; 0: no limit of its own
 }
