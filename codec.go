@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/holdfast-io/holdfast/internal/form"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -42,16 +43,19 @@ type shape struct {
 }
 
 func newShape(t reflect.Type, codec Codec) shape {
-	return shape{value: t, codec: codec, void: t == voidType, nullable: nullable(t)}
+	return shape{value: t, codec: codec, void: t == voidType, nullable: form.Nullable(t)}
 }
 
-func nullable(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
-		return true
-	default:
-		return reflect.PointerTo(t).Implements(jsonUnmarshaler)
+// schema gives the JSON schema of a shape; nil if there is no body, and the
+// schema of everything if a codec decides.
+func (s *shape) schema() []byte {
+	if s.void {
+		return nil
 	}
+	if s.codec != nil {
+		return []byte("{}")
+	}
+	return form.Schema(s.value, storedElement)
 }
 
 // encode writes the value that pointer points to.

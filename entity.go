@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast/client"
+	"github.com/holdfast-io/holdfast/internal/form"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -29,7 +30,7 @@ type kindDeclaration struct {
 	name     string
 	at       string // file:line of the declaration
 	affinity *affinityDeclaration
-	plan     *statePlan
+	plan     *form.Plan
 	newState func(k *kindDeclaration, options any) any // makes a *stateCodec[S]
 
 	mu       sync.Mutex
@@ -178,7 +179,7 @@ func newKind[S any](name, at string, opts []HandleOption) *kindDeclaration {
 	c := newContract(opts)
 	return &kindDeclaration{
 		contract: c, name: name, at: at,
-		plan:     planState(reflect.TypeFor[S](), c.codec),
+		plan:     form.PlanState(reflect.TypeFor[S](), c.codec != nil, storedElement),
 		newState: func(k *kindDeclaration, options any) any { return newStateCodec[S](k, options) },
 	}
 }

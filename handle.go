@@ -133,8 +133,8 @@ type Address[In any] struct {
 // Send sends to whoever gave the address. It cannot fail: what cannot be sent
 // fails the turn.
 func (a Address[In]) Send(s Sender, in In, opts ...SendOption) {
-	form := shapeOf[In]()
-	payload, err := form.encode(&in)
+	shape := shapeOf[In]()
+	payload, err := shape.encode(&in)
 	r := client.Request{Kind: a.Kind, Affinity: a.Affinity, Key: a.Key, Handler: a.Handler, Body: payload.Body}
 	send(s, r, err, opts)
 }

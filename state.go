@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"unsafe"
 
+	"github.com/holdfast-io/holdfast/internal/form"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -13,7 +14,7 @@ import (
 type stateCodec[S any] struct {
 	options EntityOptions[S]
 	codec   Codec // nil: JSON
-	plan    *statePlan
+	plan    *form.Plan
 }
 
 func newStateCodec[S any](k *kindDeclaration, options any) *stateCodec[S] {
@@ -48,7 +49,7 @@ func (c *stateCodec[S]) load(s *scope, into *S) error {
 	if err != nil {
 		return errors.New(s.stateFault(err))
 	}
-	if len(c.plan.fields) > 0 {
+	if len(c.plan.Fields) > 0 {
 		c.bind(s, into)
 	}
 	if c.options.Activate == nil {
@@ -62,7 +63,7 @@ func (c *stateCodec[S]) load(s *scope, into *S) error {
 
 // store puts the state after the turn into the outcome.
 func (c *stateCodec[S]) store(s *scope, from *S) error {
-	if len(c.plan.fields) > 0 {
+	if len(c.plan.Fields) > 0 {
 		c.collect(s, from)
 		if s.failure != nil {
 			return s.failure
@@ -102,12 +103,12 @@ func (c *stateCodec[S]) decodeInspected(body []byte, into *S) error {
 }
 
 // view gives the state as encoding/json may see it: without exported volatile
-// fields. plan.view has the memory layout of S, see planState.
+// fields. plan.View has the memory layout of S, see form.PlanState.
 func (c *stateCodec[S]) view(state *S) any {
-	if c.plan.view == nil {
+	if c.plan.View == nil {
 		return state
 	}
-	return reflect.NewAt(c.plan.view, unsafe.Pointer(state)).Interface()
+	return reflect.NewAt(c.plan.View, unsafe.Pointer(state)).Interface()
 }
 
 // boundField is a map or list of the state as the handler got it.
@@ -123,13 +124,24 @@ type storedField interface {
 	element() (t reflect.Type, list bool)
 }
 
+// storedElement says whether a type is a Map or List, and of what; a
+// form.Stored.
+func storedElement(t reflect.Type) (element reflect.Type, list, ok bool) {
+	field, ok := reflect.New(t).Interface().(storedField)
+	if !ok {
+		return nil, false, false
+	}
+	element, list = field.element()
+	return element, list, true
+}
+
 // bind joins the maps and lists of a state to their stored entries.
 func (c *stateCodec[S]) bind(s *scope, state *S) {
 	v := reflect.ValueOf(state).Elem()
-	s.bound = make([]boundField, len(c.plan.fields))
-	for i, f := range c.plan.fields {
-		field := v.Field(f.index).Addr().Interface().(storedField)
-		s.bound[i] = boundField{field, field.bind(s, f.name)}
+	s.bound = make([]boundField, len(c.plan.Fields))
+	for i, f := range c.plan.Fields {
+		field := v.Field(f.Index).Addr().Interface().(storedField)
+		s.bound[i] = boundField{field, field.bind(s, f.Name)}
 	}
 }
 
@@ -137,9 +149,9 @@ func (c *stateCodec[S]) bind(s *scope, state *S) {
 // Those that it changed have noted their changes already.
 func (c *stateCodec[S]) collect(s *scope, state *S) {
 	v := reflect.ValueOf(state).Elem()
-	for i, f := range c.plan.fields {
-		field := v.Field(f.index).Addr().Interface().(storedField)
-		field.collect(s, f.name, s.bound[i].was)
+	for i, f := range c.plan.Fields {
+		field := v.Field(f.Index).Addr().Interface().(storedField)
+		field.collect(s, f.Name, s.bound[i].was)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/holdfast-io/holdfast/internal/form"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -90,7 +91,7 @@ func (v *validation) checkKind(k *servedKind) {
 	if err := msg.ValidName(d.name); err != nil {
 		v.mistake(d.at, "kind %q: %s", d.name, ruleOf(err))
 	}
-	for _, problem := range d.plan.problems {
+	for _, problem := range d.plan.Problems {
 		v.mistake(d.at, "kind %s: state %s", d.name, problem)
 	}
 	if d.creates || len(d.aliases) > 0 {
@@ -195,13 +196,11 @@ func (v *validation) checkBindings(k *servedKind) {
 }
 
 func (v *validation) checkHandler(d *handlerDeclaration) {
-	for i, form := range []*shape{&d.input, &d.output} {
-		if form.codec != nil {
+	for i, shape := range []*shape{&d.input, &d.output} {
+		if shape.codec != nil {
 			continue
 		}
-		c := checker{}
-		c.check(form.value, form.value.String())
-		for _, problem := range c.problems {
+		for _, problem := range form.Check(shape.value, storedElement) {
 			v.mistake(d.at, "%s %v: %s %s", d.word(), d, [...]string{"input", "output"}[i], problem)
 		}
 	}

@@ -1,4 +1,4 @@
-package holdfast
+package form
 
 import (
 	"encoding/json"
@@ -13,26 +13,22 @@ var (
 	rawType  = reflect.TypeFor[json.RawMessage]()
 )
 
-// schema gives the JSON schema of a shape; nil if there is no body, and the
-// schema of everything if a codec decides.
-func (s *shape) schema() []byte {
-	if s.void {
-		return nil
-	}
-	if s.codec != nil {
-		return []byte("{}")
-	}
-	text, _ := json.Marshal(schemaOf(s.value, nil)) // maps of strings always have a JSON form
+// Schema is the JSON schema of a type.
+func Schema(t reflect.Type, stored Stored) []byte {
+	text, _ := json.Marshal(describer{stored}.describe(t, nil)) // maps of strings always have a JSON form
 	return text
 }
 
-// schemaOf describes a type as encoding/json writes it. A type inside of itself
+// describer makes schemas.
+type describer struct{ stored Stored }
+
+// describe describes a type as encoding/json writes it. A type inside of itself
 // is described as anything.
-func schemaOf(t reflect.Type, above []reflect.Type) map[string]any {
+func (d describer) describe(t reflect.Type, above []reflect.Type) map[string]any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	field, stored := reflect.New(t).Interface().(storedField)
+	element, list, stored := d.stored(t)
 	switch {
 	case t == timeType:
 		return map[string]any{"type": "string", "format": "date-time"}
@@ -40,7 +36,7 @@ func schemaOf(t reflect.Type, above []reflect.Type) map[string]any {
 		if !stored || slices.Contains(above, t) {
 			return map[string]any{}
 		}
-		return storedSchema(field, append(slices.Clip(above), t))
+		return d.collection(element, list, append(slices.Clip(above), t))
 	case reflect.PointerTo(t).Implements(textMarshaler):
 		return map[string]any{"type": "string"}
 	}
@@ -60,28 +56,27 @@ func schemaOf(t reflect.Type, above []reflect.Type) map[string]any {
 		if t.Elem().Kind() == reflect.Uint8 && t.Kind() == reflect.Slice {
 			return map[string]any{"type": "string", "contentEncoding": "base64"}
 		}
-		return map[string]any{"type": "array", "items": schemaOf(t.Elem(), above)}
+		return map[string]any{"type": "array", "items": d.describe(t.Elem(), above)}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": schemaOf(t.Elem(), above)}
+		return map[string]any{"type": "object", "additionalProperties": d.describe(t.Elem(), above)}
 	case reflect.Struct:
 		properties := map[string]any{}
-		addProperties(properties, t, above)
+		d.addProperties(properties, t, above)
 		return map[string]any{"type": "object", "properties": properties}
 	}
 	return map[string]any{}
 }
 
-func storedSchema(field storedField, above []reflect.Type) map[string]any {
-	element, list := field.element()
+func (d describer) collection(element reflect.Type, list bool, above []reflect.Type) map[string]any {
 	if list {
-		return map[string]any{"type": "array", "items": schemaOf(element, above)}
+		return map[string]any{"type": "array", "items": d.describe(element, above)}
 	}
-	return map[string]any{"type": "object", "additionalProperties": schemaOf(element, above)}
+	return map[string]any{"type": "object", "additionalProperties": d.describe(element, above)}
 }
 
 // addProperties describes the fields of a struct, those of embedded structs as
 // if they were its own.
-func addProperties(properties map[string]any, t reflect.Type, above []reflect.Type) {
+func (d describer) addProperties(properties map[string]any, t reflect.Type, above []reflect.Type) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := jsonName(f)
@@ -92,12 +87,12 @@ func addProperties(properties map[string]any, t reflect.Type, above []reflect.Ty
 		switch {
 		case name == "" || isVolatile(f):
 		case f.Anonymous && embedded.Kind() == reflect.Struct && f.Tag.Get("json") == "" && !slices.Contains(above, embedded):
-			addProperties(properties, embedded, append(slices.Clip(above), embedded))
+			d.addProperties(properties, embedded, append(slices.Clip(above), embedded))
 		case !f.IsExported():
 		case strings.Contains(f.Tag.Get("json"), ",string"):
 			properties[name] = map[string]any{"type": "string"}
 		default:
-			properties[name] = schemaOf(f.Type, above)
+			properties[name] = d.describe(f.Type, above)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package holdfast
+package form
 
 import (
 	"encoding"
@@ -13,31 +13,33 @@ var (
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	textMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
-	storedFieldType = reflect.TypeFor[storedField]()
 )
 
-// statePlan is what is known about the state type of a kind, once and for all.
-type statePlan struct {
-	state    reflect.Type
-	view     reflect.Type // how encoding/json sees the state; nil: as it is
-	fields   []plannedField
-	problems []string
+// Stored says whether a type is a collection whose entries are stored one by
+// one, a Map or a List, and of what.
+type Stored func(t reflect.Type) (element reflect.Type, list, ok bool)
+
+// Plan is what is known about the state type of a kind, once and for all.
+type Plan struct {
+	View     reflect.Type // how encoding/json sees the state; nil: as it is
+	Fields   []Field
+	Problems []string
 }
 
-// plannedField is a Map or List of the state.
-type plannedField struct {
-	index int
-	name  string // in JSON
+// Field is a Map or List of the state.
+type Field struct {
+	Index int
+	Name  string // in JSON
 }
 
-// planState examines a state type. With a codec of its own the type is the
+// PlanState examines a state type. With a codec of its own the type is the
 // codec's business.
-func planState(t reflect.Type, codec Codec) *statePlan {
-	p := &statePlan{state: t}
-	if codec == nil {
-		c := checker{state: true}
+func PlanState(t reflect.Type, codec bool, stored Stored) *Plan {
+	p := &Plan{}
+	if !codec {
+		c := checker{state: true, stored: stored}
 		c.check(t, t.String())
-		p.problems = c.problems
+		p.Problems = c.problems
 	}
 	if t.Kind() != reflect.Struct || isLeaf(t) {
 		return p
@@ -46,23 +48,40 @@ func planState(t reflect.Type, codec Codec) *statePlan {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		hidden = hidden || hiddenFromView(f)
-		if !reflect.PointerTo(f.Type).Implements(storedFieldType) {
+		if _, _, ok := stored(f.Type); !ok {
 			continue
 		}
-		p.fields = append(p.fields, plannedField{index: i, name: jsonName(f)})
-		if codec != nil {
-			p.problems = append(p.problems, fmt.Sprintf("%v.%s: Map and List need a state in JSON, and the entity has a codec of its own", t, f.Name))
+		p.Fields = append(p.Fields, Field{Index: i, Name: jsonName(f)})
+		if codec {
+			p.Problems = append(p.Problems, fmt.Sprintf("%v.%s: Map and List need a state in JSON, and the entity has a codec of its own", t, f.Name))
 		}
 	}
-	if !hidden || codec != nil {
+	if !hidden || codec {
 		return p
 	}
 	if problem := viewProblem(t); problem != "" {
-		p.problems = append(p.problems, problem)
+		p.Problems = append(p.Problems, problem)
 		return p
 	}
-	p.view = viewOf(t)
+	p.View = viewOf(t)
 	return p
+}
+
+// Check says why values of a type do not survive encoding/json.
+func Check(t reflect.Type, stored Stored) []string {
+	c := checker{stored: stored}
+	c.check(t, t.String())
+	return c.problems
+}
+
+// Nullable says whether null is a value of a type.
+func Nullable(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
+		return true
+	default:
+		return reflect.PointerTo(t).Implements(jsonUnmarshaler)
+	}
 }
 
 // isLeaf reports whether a type brings its own way to JSON and back.
@@ -111,6 +130,7 @@ func viewOf(t reflect.Type) reflect.Type {
 // checker finds out whether values of a type survive encoding/json.
 type checker struct {
 	state    bool // fields that would be lost are problems
+	stored   Stored
 	visited  map[reflect.Type]bool
 	problems []string
 	depth    int // structs above
@@ -129,7 +149,7 @@ func (c *checker) check(t reflect.Type, path string) {
 	}
 	c.visited[t] = true
 	if t.Kind() != reflect.Pointer && isLeaf(t) {
-		if c.state && reflect.PointerTo(t).Implements(storedFieldType) {
+		if _, _, ok := c.stored(t); ok && c.state {
 			c.problem("%s: a Map or List must be a direct field of the state struct; make it one, or use a plain map or slice here", path)
 		}
 		return
@@ -195,8 +215,7 @@ func (c *checker) checkStruct(t reflect.Type, path string) {
 			}
 			names[name] = f.Name
 		}
-		if field, ok := reflect.New(f.Type).Interface().(storedField); ok && c.depth == 1 {
-			element, _ := field.element()
+		if element, _, ok := c.stored(f.Type); ok && c.depth == 1 {
 			c.check(element, at+"[]")
 			continue
 		}
