@@ -29,6 +29,24 @@ const (
 	Result    Operation = "result"    // {"id","status","result","error"} of InvocationID; with Wait, when it has ended
 )
 
+// The operations of workflows: Kind is the workflow's name, Key the run's id.
+// What begins, signals or changes one is durable when Invoke returns.
+const (
+	Start     Operation = "start"     // begin it with Body; {"id","status",…} as Describe; with Wait, when it has ended
+	Signal    Operation = "signal"    // Handler is the signal, Body its payload; no body
+	Query     Operation = "query"     // Handler is the query, Body its input; the query's output
+	Describe  Operation = "describe"  // {"id","name","status","result","error","started_at","ended_at",…}; with Wait, when it has ended
+	History   Operation = "history"   // the journal
+	ListRuns  Operation = "list_runs" // {"workflows":[{"id","status",…}],"next":"…"}; Status filters
+	Cancel    Operation = "cancel"    // ask it to stop; no body
+	Terminate Operation = "terminate" // end it at once; no body
+	Pause     Operation = "pause"     // let it take no step until Resume; no body
+	Resume    Operation = "resume"    // no body
+	Restart   Operation = "restart"   // end its run and begin another with the same input; no body
+	Resolve   Operation = "resolve"   // complete Promise with Body; no body
+	Reject    Operation = "reject"    // fail Promise with Body, {"code","class","message","detail"}; no body
+)
+
 // Request is one request. Target, handler and body mean what they mean in the
 // HTTP interface.
 type Request struct {
@@ -49,7 +67,10 @@ type Request struct {
 	InvocationID   string // Result
 	After          string // List: keys after this one
 	Limit          int    // List: at most so many keys
-	Wait           bool   // Result: wait until it has ended
+	Wait           bool   // Result, Start, Describe: wait until it has ended
+	OnConflict     string // Start: "attach" (or empty), "reject" or "replace", if it has begun before
+	Status         string // ListRuns: only those that stand so; empty: all
+	Promise        string // Resolve, Reject: id of the promise
 }
 
 // Reply is the answer to a request that has been done.
