@@ -29,7 +29,7 @@ const (
 var (
 	ErrInvalidArgument   = NewError(msg.CodeInvalidArgument, InvalidArgument) // the request makes no sense, ever
 	ErrNotFound          = NewError(msg.CodeNotFound, NotFound)               // no such entity, kind, handler or invocation
-	ErrAlreadyExists     = NewError("already_exists", Conflict)               // it was made or settled before
+	ErrAlreadyExists     = NewError(msg.CodeAlreadyExists, Conflict)          // it was made or settled before
 	ErrConflict          = NewError(msg.CodeConflict, Conflict)               // it contradicts what is there
 	ErrUnprocessable     = NewError(msg.CodeUnprocessable, InvalidArgument)   // the idempotency key came with another body before
 	ErrTooLarge          = NewError(msg.CodePayloadTooLarge, InvalidArgument) // a body or state is over its limit

@@ -27,6 +27,7 @@ type checkpoint struct {
 // were when the instance was.
 type partial struct {
 	inbox []*accepted // what is left
+	tasks []*task     // what is left
 	view  *view       // nil: nothing
 	field int
 	key   string // the last that was written of a map
@@ -48,6 +49,7 @@ const (
 	sliceEntry
 	sliceItem
 	sliceAccepted
+	sliceTask
 )
 
 // skipBytes is what passing over an instance counts for in a slice: a slice
@@ -248,12 +250,12 @@ func (p *Partition) saveInstances(b []byte, limit int) ([]byte, bool) {
 
 // savePartial begins to write what may be much of an instance.
 func (p *Partition) savePartial(b []byte, i *instance, limit int) ([]byte, bool) {
-	if len(i.fields) == 0 && (i.owned == nil || len(i.owned.inbox) == 0) {
+	if len(i.fields) == 0 && (i.owned == nil || len(i.owned.inbox) == 0 && len(i.owned.tasks) == 0) {
 		return b, true
 	}
 	rest := &partial{}
 	if i.owned != nil {
-		rest.inbox = slices.Clone(i.owned.inbox)
+		rest.inbox, rest.tasks = slices.Clone(i.owned.inbox), slices.Clone(i.owned.tasks)
 	}
 	if len(i.fields) > 0 {
 		i.snapshot()
@@ -270,7 +272,8 @@ func (p *Partition) savePartial(b []byte, i *instance, limit int) ([]byte, bool)
 // record that deleted it will not be replayed onto this checkpoint.
 func (p *Partition) forgettable(i *instance) bool {
 	return !i.exists && i.index <= p.checkpoint.start && i.live == nil && len(i.fields) == 0 &&
-		(i.owned == nil || len(i.owned.inbox) == 0 && len(i.owned.reminders) == 0 && i.owned.ttl == nil)
+		(i.owned == nil || len(i.owned.inbox) == 0 && len(i.owned.reminders) == 0 && i.owned.ttl == nil &&
+			i.owned.workflow == nil && len(i.owned.tasks) == 0)
 }
 
 func saveInstance(b []byte, i *instance) []byte {
@@ -287,6 +290,9 @@ func saveInstance(b []byte, i *instance) []byte {
 		for _, r := range i.owned.reminders {
 			b = msg.AppendReminderField(b, 9, &r.Reminder)
 		}
+		if i.owned.workflow != nil {
+			b = msg.AppendWorkflowField(b, 10, i.owned.workflow)
+		}
 	}
 	return msg.CloseMessage(b, mark)
 }
@@ -298,6 +304,12 @@ func (s *partial) save(b []byte, limit int) ([]byte, bool) {
 			return b, false
 		}
 		b = saveAccepted(b, s.inbox[0])
+	}
+	for ; len(s.tasks) > 0; s.tasks = s.tasks[1:] {
+		if len(b) >= limit {
+			return b, false
+		}
+		b = msg.AppendTaskField(b, sliceTask, &s.tasks[0].Task)
 	}
 	if s.view == nil {
 		return b, true

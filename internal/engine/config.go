@@ -31,9 +31,10 @@ type Limits struct {
 	QueueMax           int           // of inputs from outside that wait at one key
 	DeadLettersMax     int           // over it the oldest go
 	DeadLetterBytesMax int
-	WaitersMax         int // of requests that wait for one invocation
-	SubmissionsMax     int // of invocations that are remembered and have not ended
-	SubmissionBytes    int // of messages in inboxes; over it nothing more can be submitted
+	WaitersMax         int           // of requests that wait for one invocation
+	SubmissionsMax     int           // of invocations that are remembered and have not ended
+	SubmissionBytes    int           // of messages in inboxes; over it nothing more can be submitted
+	WorkflowRetention  time.Duration // of workflows that have ended, unless their kind says otherwise
 }
 
 // withDefaults is the only place where defaults are.
@@ -55,6 +56,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.WaitersMax, 1_000)
 	set(&l.SubmissionsMax, 1_000_000)
 	set(&l.SubmissionBytes, 256<<20)
+	set(&l.WorkflowRetention, 7*24*time.Hour)
 	return l
 }
 

@@ -32,7 +32,7 @@ func (p *Partition) stepDeliver(c *msg.Command) {
 // arrive takes a message whose turn it is.
 func (p *Partition) arrive(m *msg.Message) {
 	switch {
-	case m.Kind == msg.MessageReply:
+	case m.Kind == msg.MessageReply && !m.ReplyTo.Workflow():
 		p.takeReply(m)
 	case m.NotBefore > p.now:
 		p.accept(m)

@@ -1,6 +1,7 @@
-// Package engine is the state machine of one partition: entities, their
-// queues, the messages between partitions, the answers that are remembered,
-// timers. Everything Holdfast promises is decided here.
+// Package engine is the state machine of one partition: entities, workflows and
+// their activities, the queues of both, the messages between partitions, the
+// answers that are remembered, timers. Everything Holdfast promises is decided
+// here.
 //
 // A Partition is a value that is stepped. Step takes a command, decides on the
 // current state, folds the records that it decided on into that state, and
@@ -20,12 +21,16 @@
 //     caused, so either all of it happens or none.
 //  5. At most one update of an instance runs at a time; its outcome is
 //     accepted once and only from the run that is current.
+//     A turn of a workflow is told several inputs together: they and what it
+//     asks for are one entry of its journal, in that record.
 //  6. What one instance sends to one key runs in the order in which it was
 //     sent, also when messages are turned around or doubled on the way.
 //  7. Time, as handlers see it, never runs backwards.
 //  8. No clock, randomness, goroutine, channel, I/O or map order: the same
 //     commands give the same records and effects.
-//  9. Everything that is kept beside entities is bounded, by a constant beside
+//  9. The outcome of an activity counts once, and only that of the attempt that
+//     is current; whatever is told to a workflow belongs to its present run.
+//  10. Everything that is kept beside entities is bounded, by a constant beside
 //     it or in Limits. At a bound, work from outside is refused, and nothing
 //     else.
 //

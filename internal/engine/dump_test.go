@@ -77,6 +77,12 @@ func dumpInstance(b *strings.Builder, i *instance) {
 		for _, a := range i.owned.inbox {
 			inbox = append(inbox, fmt.Sprintf("  inbox %d %x", a.id, msg.AppendMessage(nil, a.message)))
 		}
+		for _, t := range i.owned.tasks {
+			inbox = append(inbox, fmt.Sprintf("  task %x", msg.AppendTask(nil, &t.Task)))
+		}
+		if i.owned.workflow != nil {
+			inbox = append(inbox, fmt.Sprintf("  workflow %x", msg.AppendWorkflow(nil, i.owned.workflow)))
+		}
 	}
 	if !i.exists && len(reminders)+len(inbox)+len(i.fields) == 0 {
 		return

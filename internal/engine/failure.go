@@ -11,8 +11,10 @@ import (
 // hears that it may try again; everything else waits.
 func (p *Partition) fault(in *input, reason string) {
 	l := in.target.live
-	l.faults++
 	p.stats.Faults++
+	if in.mode() != msg.ModeQuery { // a query is not what a workflow is parked for
+		l.faults++
+	}
 	var culprit *input
 	if in.external {
 		in.settled = true

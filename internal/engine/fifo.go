@@ -28,6 +28,19 @@ func (q *fifo[T]) pushFront(v T) {
 	q.items[q.head] = v
 }
 
+// take takes out the item at a place.
+func (q *fifo[T]) take(place int) T {
+	if place == 0 {
+		return q.pop()
+	}
+	var zero T
+	v := *q.at(place)
+	copy(q.items[q.head+place:], q.items[q.head+place+1:])
+	q.items[len(q.items)-1] = zero
+	q.items = q.items[:len(q.items)-1]
+	return v
+}
+
 func (q *fifo[T]) pop() T {
 	var zero T
 	v := q.items[q.head]

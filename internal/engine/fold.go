@@ -160,7 +160,8 @@ func (p *Partition) touch(own *instance, r *msg.Record) {
 }
 
 func ownsAny(r *msg.Record) bool {
-	return len(r.Changes) > 0 || len(r.Finished) > 0 || len(r.Remind) > 0 || len(r.Forget) > 0
+	return len(r.Changes) > 0 || len(r.Finished) > 0 || len(r.Remind) > 0 || len(r.Forget) > 0 ||
+		r.Workflow != nil || len(r.Tasks) > 0 || len(r.TasksEnded) > 0
 }
 
 func (p *Partition) foldInstance(i *instance, r *msg.Record) {
@@ -188,9 +189,24 @@ func (p *Partition) foldInstance(i *instance, r *msg.Record) {
 			p.armReminder(i, set)
 		}
 	}
+	if r.Workflow != nil {
+		p.setWorkflow(i, r.Workflow)
+	}
+	p.foldTasks(i, r)
 	if p.out != nil {
 		p.armTTL(i)
 	}
+}
+
+// setWorkflow notes how a workflow stands; nil: there is none any more.
+func (p *Partition) setWorkflow(i *instance, w *msg.Workflow) {
+	if known := i.workflow(); known != nil && !known.Status.Ended() {
+		p.stats.Workflows--
+	}
+	if w != nil && !w.Status.Ended() {
+		p.stats.Workflows++
+	}
+	i.own().workflow = w
 }
 
 // forget clears a reminder and its timer.
@@ -266,6 +282,7 @@ func (p *Partition) foldDelete(i *instance) {
 		p.timers.disarm(r.timer)
 	}
 	i.owned.reminders = nil
+	p.setWorkflow(i, nil)
 }
 
 func (i *instance) clear(name string) {

@@ -30,13 +30,16 @@ type instance struct {
 
 // owned is what few instances have. It is durable.
 type owned struct {
-	reminders []*reminder // sorted by name
-	inbox     []*accepted // sorted by id
+	reminders []*reminder   // sorted by name
+	inbox     []*accepted   // sorted by id
+	workflow  *msg.Workflow // replaced, never changed; nil: none has begun
+	tasks     []*task       // sorted by name
 	// ---- volatile from here on
 
-	ttl    *timer   // armed
-	used   msg.Time // of the last turn that wrote nothing, for the TTL
-	asleep bool     // the inbox has not been taken up since the start
+	ttl      *timer   // armed
+	used     msg.Time // of the last turn that wrote nothing, for the TTL
+	asleep   bool     // the inbox has not been taken up since the start
+	previous uint64   // the run that made the last entry of the journal; 0: not in this process
 }
 
 // reminder is a reminder with what is known about its firing.
@@ -73,8 +76,9 @@ type input struct {
 	waiters   []waiting
 	identity  identity // of a request from outside; zero: none
 	body      msg.Fingerprint
-	external  bool      // it exists only here: nobody would send it again
-	inbox     msg.Index // > 0: durable here
+	external  bool         // it exists only here: nobody would send it again
+	inbox     msg.Index    // > 0: durable here
+	task      msg.TaskName // of the activity whose outcome it is; zero: none
 	arrived   msg.Time
 	attempts  uint32 // begun so far
 	recorded  bool   // attempts are in a record
@@ -113,7 +117,8 @@ type attachment struct {
 type run struct {
 	id          uint64
 	target      *instance
-	input       *input    // nil: a read
+	input       *input    // nil: a read, or a turn of a workflow
+	group       *group    // of a turn of a workflow
 	backlog     bool      // it came from the inbox or a timer: see backlogMax
 	seen        msg.Index // reads: the newest change in the snapshot
 	waiter      msg.Waiter

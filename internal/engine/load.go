@@ -35,6 +35,8 @@ func (p *Partition) Load(slice []byte) error {
 			p.loadEntry(&d, d.Field())
 		case sliceAccepted:
 			p.loadAccepted(&d)
+		case sliceTask:
+			p.loadTask(&d)
 		default:
 			d.Unknown()
 		}
@@ -214,6 +216,8 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 			i.rootIndex = msg.Index(d.Uvarint())
 		case 9:
 			i.own().remind(d.Reminder())
+		case 10:
+			p.setWorkflow(i, d.Workflow())
 		default:
 			d.Unknown()
 		}
@@ -252,6 +256,15 @@ func (p *Partition) loadAccepted(outer *msg.Decoder) {
 	}
 	p.loading.own().accept(id, m)
 	p.inboxBytes += messageBytes(m)
+}
+
+func (p *Partition) loadTask(d *msg.Decoder) {
+	t := d.Task()
+	if p.loading == nil {
+		d.Fail(fmt.Errorf("task of activity %s before any instance", t.Activity))
+		return
+	}
+	p.setTask(p.loading, t)
 }
 
 func (p *Partition) loadEntry(outer *msg.Decoder, kind msg.FieldNumber) {

@@ -71,6 +71,12 @@ func outcomeBytes(o *msg.Outcome) int {
 	for _, name := range o.Forget {
 		total += changeBytes + len(name)
 	}
+	for n := range o.Steps {
+		total += changeBytes + len(o.Steps[n].Name) + len(o.Steps[n].Output.Body) + errorBytes(o.Steps[n].Err)
+	}
+	for n := range o.Tasks {
+		total += sendBytes + len(o.Tasks[n].Activity) + len(o.Tasks[n].Input.Body)
+	}
 	return total
 }
 
@@ -99,6 +105,8 @@ func (p *Partition) consume(r *msg.Record, in *input, o *msg.Outcome) {
 		p.land(in)
 	case in.inbox > 0:
 		r.Finished = append(r.Finished, in.inbox)
+	case in.task != (msg.TaskName{}):
+		r.TasksEnded = append(r.TasksEnded, in.task)
 	case m.ID.Number > 0:
 		r.Consumed = append(r.Consumed, m.ID)
 	case m.Kind == msg.MessageTimer:
@@ -156,15 +164,16 @@ func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
 		r.Forget = append(r.Forget, o.Forget...)
 	}
 	for n := range o.Sends {
-		p.sendOutgoing(r, in, &o.Sends[n], msg.MessageSend, msg.ReplyTo{})
+		p.sendOutgoing(r, i.ref, &o.Sends[n], msg.MessageSend, msg.ReplyTo{}, in.message.Traceparent)
 	}
+	p.addSilentTasks(r, o.Tasks)
 }
 
-func (p *Partition) sendOutgoing(r *msg.Record, in *input, out *msg.Outgoing, kind msg.MessageKind, to msg.ReplyTo) {
+func (p *Partition) sendOutgoing(r *msg.Record, sender msg.Ref, out *msg.Outgoing, kind msg.MessageKind, to msg.ReplyTo, traceparent string) {
 	m := &msg.Message{
-		Kind: kind, Sender: in.target.ref, Target: out.Target, Handler: out.Handler, Payload: out.Payload,
-		Headers: out.Headers, Traceparent: in.message.Traceparent, Deadline: out.Deadline,
-		NotBefore: out.NotBefore, ReplyTo: to, Identity: out.Identity,
+		Kind: kind, Sender: sender, Target: out.Target, Handler: out.Handler, Payload: out.Payload,
+		Headers: out.Headers, Traceparent: traceparent, Deadline: out.Deadline,
+		NotBefore: out.NotBefore, ReplyTo: to, Identity: out.Identity, OnConflict: out.OnConflict,
 	}
 	p.send(r, m, p.place(out.Target, out.Affinity))
 }
@@ -185,8 +194,8 @@ func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
 	case in.external:
 		answer.Body = in.body
 		p.remember(r, answer, in.identity)
-	case !in.message.ReplyTo.Invocation.IsZero():
-		p.sendReply(r, in, &answer)
+	case !in.message.ReplyTo.IsZero():
+		p.sendReply(r, in.target.ref, &in.message.ReplyTo, &answer, in.message.Traceparent)
 	case known != nil && known.pending():
 		r.Answers = append(r.Answers, ended(known, answer))
 	}
@@ -234,7 +243,7 @@ func (p *Partition) passOn(in *input) {
 func empty(r *msg.Record) bool {
 	return len(r.Consumed) == 0 && len(r.Finished) == 0 && len(r.Changes) == 0 && len(r.Outbox) == 0 &&
 		len(r.Remind) == 0 && len(r.Forget) == 0 && len(r.Answers) == 0 && len(r.Attempts) == 0 &&
-		len(r.DeadLetters) == 0 && len(r.Discarded) == 0
+		len(r.DeadLetters) == 0 && len(r.Discarded) == 0 && r.Workflow == nil && len(r.Tasks) == 0 && len(r.TasksEnded) == 0
 }
 
 // handOver passes the obligation to answer to a tail call.
@@ -252,14 +261,13 @@ func (p *Partition) handOver(r *msg.Record, in *input, tail *msg.Outgoing, known
 	if len(tail.Headers) == 0 {
 		tail.Headers = in.message.Headers
 	}
-	p.sendOutgoing(r, in, tail, msg.MessageTailCall, to)
+	p.sendOutgoing(r, in.target.ref, tail, msg.MessageTailCall, to, in.message.Traceparent)
 }
 
 // sendReply sends an outcome to the partition where its caller is known.
-func (p *Partition) sendReply(r *msg.Record, in *input, a *msg.Answer) {
-	to := in.message.ReplyTo
+func (p *Partition) sendReply(r *msg.Record, sender msg.Ref, to *msg.ReplyTo, a *msg.Answer, traceparent string) {
 	p.send(r, &msg.Message{
-		Kind: msg.MessageReply, Sender: in.target.ref, Payload: a.Payload, Err: a.Err, ReplyTo: to,
-		Traceparent: in.message.Traceparent,
+		Kind: msg.MessageReply, Sender: sender, Target: to.Target, Payload: a.Payload, Err: a.Err, ReplyTo: *to,
+		Traceparent: traceparent,
 	}, to.Origin)
 }

@@ -119,6 +119,8 @@ type kind struct {
 	handlers map[string]*handler
 }
 
+func (k *kind) isWorkflow() bool { return k != nil && k.Form == msg.FormWorkflow }
+
 type handler struct{ msg.Handler }
 
 // New makes an empty partition. Load and Apply fill it, Recover starts it.
@@ -184,6 +186,9 @@ var steps = [msg.CommandCount]func(*Partition, *msg.Command){
 	msg.CommandAbandon: (*Partition).stepAbandon,
 	msg.CommandTick:    (*Partition).stepTick,
 	msg.CommandLeave:   (*Partition).stepLeave,
+
+	msg.CommandTask:      (*Partition).stepTask,
+	msg.CommandHeartbeat: (*Partition).stepHeartbeat,
 }
 
 // Step decides what a command does, folds it, and adds records and effects to

@@ -61,6 +61,13 @@ func (p *Partition) recoverInstance(i *instance) {
 	for _, r := range i.owned.reminders {
 		p.armReminder(i, r)
 	}
+	for _, t := range i.owned.tasks {
+		p.launchAt(i, t, max(t.Due, atOnce))
+	}
+	if w := i.owned.workflow; w != nil && len(w.Begin) > 0 && !w.Paused {
+		i.owned.asleep = true // to be told of its beginning
+		p.asleep.push(i)
+	}
 	for _, a := range i.owned.inbox {
 		if a.message.NotBefore > 0 {
 			p.armDelayed(a) // also what is due: in the order in which it fell due

@@ -24,6 +24,13 @@ var requests = [...]func(*Partition, *msg.Request, msg.Waiter){
 	msg.OperationDeadLetters: (*Partition).requestDeadLetters,
 	msg.OperationRedeliver:   (*Partition).requestRedeliver,
 	msg.OperationDiscard:     (*Partition).requestDiscard,
+	msg.OperationDescribe:    (*Partition).requestDescribe,
+	msg.OperationHistory:     (*Partition).requestHistory,
+	msg.OperationCancel:      (*Partition).requestCancel,
+	msg.OperationTerminate:   (*Partition).requestTerminate,
+	msg.OperationPause:       (*Partition).requestPause,
+	msg.OperationRestart:     (*Partition).requestRestart,
+	msg.OperationResolve:     (*Partition).requestResolve,
 }
 
 func (p *Partition) stepRequest(c *msg.Command) {
@@ -54,10 +61,19 @@ func (p *Partition) requestCall(r *msg.Request, w msg.Waiter) {
 	case h == nil && r.Operation != msg.OperationDelete:
 		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "nothing serves %s of kind %s", r.Handler, r.Target.Kind)
 		return
+	case r.Operation == msg.OperationDelete && p.kinds[r.Target.Kind].isWorkflow():
+		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument, "%s is a workflow; terminate it", r.Target)
+		return
 	case r.Operation == msg.OperationDelete:
 		h = nil
 	case h.Mode == msg.ModeRead:
 		p.requestRead(r, w)
+		return
+	case h.Mode == msg.ModeQuery:
+		p.requestQuery(r, h, w)
+		return
+	case h.Mode == msg.ModeSignal:
+		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument, "%s of %s is a signal, which nobody answers; submit it", h.Name, r.Target.Kind)
 		return
 	}
 	id, body := identityOf(r, nameOf(h)), bodyOf(r)
@@ -94,7 +110,7 @@ func messageOf(r *msg.Request, h *handler, kind msg.MessageKind) msg.Message {
 	return msg.Message{
 		Kind: kind, Target: r.Target, Handler: nameOf(h), Payload: r.Payload, Headers: r.Headers,
 		Traceparent: r.Traceparent, Deadline: r.Deadline, NotBefore: r.NotBefore,
-		Identity: r.Identity, Invocation: r.Invocation,
+		Identity: r.Identity, Invocation: r.Invocation, OnConflict: r.OnConflict,
 	}
 }
 
@@ -224,13 +240,13 @@ func (p *Partition) requestSubmit(r *msg.Request, w msg.Waiter) {
 	case h == nil:
 		p.refuse(w, msg.CodeNotFound, msg.ClassNotFound, "nothing serves %s of kind %s", r.Handler, r.Target.Kind)
 		return
-	case h.Mode == msg.ModeRead:
+	case h.Mode == msg.ModeRead || h.Mode == msg.ModeQuery:
 		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument,
 			"%s of kind %s is a read: nobody would see its answer; call it", r.Handler, r.Target.Kind)
 		return
 	}
 	id, body := identityOf(r, h.Name), bodyOf(r)
-	if p.repeated(r, id, body, w) || !p.admit(r, id, w) || !p.admitSubmission(w) {
+	if p.repeated(r, id, body, w) || p.refuseForWorkflow(r, h, w) || !p.admit(r, id, w) || !p.admitSubmission(w) {
 		return
 	}
 	record := p.record(msg.RecordAccept)
@@ -367,6 +383,10 @@ func (p *Partition) requestReminders(r *msg.Request, w msg.Waiter) {
 
 // requestList answers the keys of a kind that come after a key.
 func (p *Partition) requestList(r *msg.Request, w msg.Waiter) {
+	if p.kinds[r.Target.Kind].isWorkflow() {
+		p.listWorkflows(r, w)
+		return
+	}
 	var keys []string
 	from := &instance{ref: msg.Ref{Namespace: r.Target.Namespace, Kind: r.Target.Kind, Key: r.After}}
 	p.order.Ascend(from, func(i *instance) bool {
@@ -406,8 +426,15 @@ func (p *Partition) requestParked(_ *msg.Request, w msg.Waiter) {
 	p.answer(w, 0, msg.Reply{Found: true, Parked: list})
 }
 
-// requestResume lets a parked instance try again.
+// requestResume lets a parked instance try again, and a workflow that was
+// paused go on.
 func (p *Partition) requestResume(r *msg.Request, w msg.Waiter) {
+	if i := p.find(r.Target); i != nil && i.workflow() != nil && i.workflow().Paused {
+		index := p.setPaused(i, false)
+		p.start(i)
+		p.answer(w, index, msg.Reply{Found: true})
+		return
+	}
 	if i := p.parkedInstance(r.Target, w); i != nil {
 		p.unpark(i)
 		p.start(i)
@@ -460,6 +487,10 @@ func (p *Partition) requestRedeliver(r *msg.Request, w msg.Waiter) {
 	m := d.Message
 	m.NotBefore, m.Deadline, m.ID, m.Reminder = 0, 0, msg.MessageID{}, ""
 	m.ReplyTo = msg.ReplyTo{} // who waited has been answered
+	if m.Kind == msg.MessageActivityTask {
+		p.askAgain(d, w)
+		return
+	}
 	if m.Kind == msg.MessageTimer {
 		m.Kind = msg.MessageSend
 	}

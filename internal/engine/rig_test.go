@@ -22,8 +22,17 @@ type rig struct {
 	holding     map[string]bool                         // handlers, and keys
 	runs        []running                               // of what is held
 	turns       []*msg.Turn                             // all
+	tasks       []asked                                 // attempts of activities that go on
+	interrupted []*msg.TaskRun                          // attempts that are not needed any more
 	invocations uint64
+	crashAfter  int // records from now on; 0: no crash
 	out         Output
+}
+
+// asked is an attempt of an activity that has been asked for.
+type asked struct {
+	partition msg.Partition
+	run       *msg.TaskRun
 }
 
 // told collects what somebody who waits is told.
@@ -45,7 +54,7 @@ func newRig(t *testing.T, partitions int, limits Limits, kinds ...msg.Kind) *rig
 // restart builds the partitions from the log, as after a crash.
 func (r *rig) restart(interrupted []msg.Fingerprint) {
 	r.t.Helper()
-	r.queue, r.runs = nil, nil
+	r.queue, r.runs, r.tasks = nil, nil, nil
 	r.partitions = make([]*Partition, r.config.Partitions)
 	for n := range r.partitions {
 		r.partitions[n] = r.rebuild(msg.Partition(n))
@@ -121,6 +130,11 @@ func (r *rig) carry(p *Partition) {
 	r.t.Helper()
 	for _, record := range r.out.Records {
 		r.log = append(r.log, msg.AppendRecord(nil, record))
+		if r.crashAfter--; r.crashAfter == 0 {
+			r.answer()
+			r.restart(nil) // effects are lost, and records that come later
+			return
+		}
 	}
 	for n := range r.out.Effects {
 		switch e := &r.out.Effects[n]; e.Kind {
@@ -129,13 +143,30 @@ func (r *rig) carry(p *Partition) {
 		case msg.EffectAck:
 			r.queue = append(r.queue, parcel{e.Ack.Source, msg.Command{Kind: msg.CommandAck, Ack: e.Ack}})
 		case msg.EffectReply:
-			a := e.Waiter.(*told)
-			a.replies, a.indexes = append(a.replies, e.Reply), append(a.indexes, e.Index)
+			e.Waiter.(*told).take(e)
 		case msg.EffectRun:
 			r.runs = append(r.runs, running{partition: p.config.Partition, turn: e.Turn})
 			r.turns = append(r.turns, e.Turn)
+		case msg.EffectPerform:
+			r.tasks = append(r.tasks, asked{p.config.Partition, e.Task})
+		case msg.EffectInterrupt:
+			r.interrupted = append(r.interrupted, e.Task)
 		}
 	}
+}
+
+// answer lets replies leave that a crash would keep: who made a request by hand
+// does not repeat it.
+func (r *rig) answer() {
+	for n := range r.out.Effects {
+		if e := &r.out.Effects[n]; e.Kind == msg.EffectReply {
+			e.Waiter.(*told).take(e)
+		}
+	}
+}
+
+func (a *told) take(e *msg.Effect) {
+	a.replies, a.indexes = append(a.replies, e.Reply), append(a.indexes, e.Index)
 }
 
 // settle carries out parcels and runs until only what is held is left.

@@ -11,6 +11,8 @@ type Stats struct {
 	AnswerBytes, Answers                   int
 	OldestAnswer                           msg.Time
 	Timers                                 int
+	Workflows, Tasks                       int // that have not ended
+	TasksAsked, TaskRetries, TaskFaults    uint64
 }
 
 // Add sums the numbers of two partitions.
@@ -30,6 +32,11 @@ func (s Stats) Add(o Stats) Stats {
 	s.AnswerBytes += o.AnswerBytes
 	s.Answers += o.Answers
 	s.Timers += o.Timers
+	s.Workflows += o.Workflows
+	s.Tasks += o.Tasks
+	s.TasksAsked += o.TasksAsked
+	s.TaskRetries += o.TaskRetries
+	s.TaskFaults += o.TaskFaults
 	s.OldestAnswer = earlier(s.OldestAnswer, o.OldestAnswer)
 	return s
 }

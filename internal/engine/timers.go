@@ -143,6 +143,10 @@ func (p *Partition) armDelayed(a *accepted) {
 
 // armTTL makes sure that an entity with a TTL is looked at when it may be over.
 func (p *Partition) armTTL(i *instance) {
+	if w := i.workflow(); w != nil {
+		p.armRetention(i, w)
+		return
+	}
 	if i.kind == nil || i.kind.IdleTTL <= 0 || !i.exists || i.own().ttl != nil {
 		return
 	}
@@ -172,6 +176,34 @@ func (p *Partition) expire(i *instance) {
 		p.commit(r)
 		p.release(i)
 	}
+}
+
+// armRetention makes sure that a workflow that has ended is forgotten in time.
+func (p *Partition) armRetention(i *instance, w *msg.Workflow) {
+	if !w.Status.Ended() || i.owned.ttl != nil {
+		return
+	}
+	retention := p.config.Limits.WorkflowRetention
+	if i.kind != nil && i.kind.Retention > 0 {
+		retention = i.kind.Retention
+	}
+	i.owned.ttl = p.timers.arm(w.EndedAt+msg.Time(retention), func(p *Partition) {
+		i.owned.ttl = nil
+		if now := i.workflow(); now != w {
+			p.armTTL(i) // it has begun again since
+			return
+		}
+		p.forgetWorkflow(i)
+	})
+}
+
+// forgetWorkflow deletes a workflow whose retention is over.
+func (p *Partition) forgetWorkflow(i *instance) {
+	r := p.record(msg.RecordStep)
+	r.Instance = i.ref
+	r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
+	p.commit(r)
+	p.release(i)
 }
 
 // use notes a turn that may have written nothing. It counts for the TTL until

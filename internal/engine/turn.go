@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -10,7 +11,7 @@ import (
 // may be in the outbox of another partition and is not changed.
 func (p *Partition) newInput(m *msg.Message) *input {
 	target := p.instance(m.Target)
-	in := &input{message: m, target: target, arrived: p.now}
+	in := &input{message: m, target: target, arrived: p.now, operation: operationOf(m)}
 	if target.kind != nil {
 		in.handler = target.kind.handlers[m.Handler]
 	}
@@ -20,6 +21,17 @@ func (p *Partition) newInput(m *msg.Message) *input {
 		in.message = &renamed
 	}
 	return in
+}
+
+// operationOf is what a message asks for.
+func operationOf(m *msg.Message) msg.Operation {
+	switch m.Kind {
+	case msg.MessageDelete:
+		return msg.OperationDelete
+	case msg.MessageExists:
+		return msg.OperationExists
+	}
+	return msg.OperationCall
 }
 
 // externalInput makes an input of a request from outside.
@@ -113,6 +125,10 @@ const startBatch = 256
 // start runs the next input of an instance, if it may. Inputs that need no
 // handler to be settled are settled on the way.
 func (p *Partition) start(i *instance) {
+	if i.isWorkflow() {
+		p.advance(i)
+		return
+	}
 	count := 0
 	for l := i.live; l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt; count++ {
 		if count >= startBatch {
@@ -161,8 +177,10 @@ func (p *Partition) begun(in *input) (givenUp bool) {
 		return true
 	case in.operation == msg.OperationDelete:
 		p.complete(in, &msg.Outcome{Delete: true})
-	case in.handler == nil || in.handler.Mode != msg.ModeUpdate:
-		p.fault(in, "no update "+m.Handler+" is served for kind "+m.Target.Kind)
+	case in.operation == msg.OperationExists:
+		p.complete(in, &msg.Outcome{Output: msg.Payload{Body: strconv.AppendBool(nil, i.exists)}})
+	case in.handler == nil || in.handler.Mode != msg.ModeUpdate && in.handler.Mode != msg.ModeRead:
+		p.fault(in, "no handler "+m.Handler+" is served for kind "+m.Target.Kind)
 	case i.kind.Strict && !i.exists && !in.handler.Creates:
 		p.complete(in, &msg.Outcome{Err: notCreated(i.ref)})
 	default:
@@ -200,8 +218,11 @@ func (p *Partition) run(in *input) {
 	p.runs.add(entry)
 	in.target.live.running = entry
 	p.stats.Turns++
-	*turn = msg.Turn{Run: entry.id, Mode: msg.ModeUpdate, Message: in.message, State: in.target.snapshot(), Now: p.now,
+	*turn = msg.Turn{Run: entry.id, Mode: in.handler.Mode, Message: in.message, State: in.target.snapshot(), Now: p.now,
 		Attempt: in.attempts, Input: p.fingerprint(in)}
+	if turn.Mode == msg.ModeQuery {
+		turn.Workflow, turn.Previous = in.target.owned.workflow, in.target.owned.previous
+	}
 	p.dispatch(turn)
 }
 
@@ -210,6 +231,10 @@ func (p *Partition) run(in *input) {
 func (p *Partition) stepOutcome(c *msg.Command) {
 	entry := p.runs.take(c.Outcome.Run)
 	if entry == nil {
+		return
+	}
+	if entry.group != nil {
+		p.finishTurn(entry, c.Outcome)
 		return
 	}
 	if entry.input == nil {
@@ -248,7 +273,7 @@ func (p *Partition) conclude(in *input, o *msg.Outcome) {
 
 // callerWaits says whether somebody is told what an input comes to.
 func (p *Partition) callerWaits(in *input) bool {
-	return in.external || !in.message.ReplyTo.Invocation.IsZero()
+	return in.external || !in.message.ReplyTo.IsZero()
 }
 
 func (p *Partition) finishRead(entry *run, o *msg.Outcome) {

@@ -80,6 +80,7 @@ func (p *Partition) verifyAging() {
 
 func (p *Partition) verifyInstances() {
 	inbox, queued, parked, entities, reminders := 0, 0, 0, 0, 0
+	workflows, tasks := 0, 0
 	p.order.Scan(func(i *instance) bool {
 		invariant.Check(p.instances[i.ref] == i, "%s is in the order and not in the map", i.ref)
 		invariant.Check(i.index <= p.index && i.version <= i.index && i.rootIndex <= i.version, "%s has index %d, version %d, root %d of %d",
@@ -96,6 +97,11 @@ func (p *Partition) verifyInstances() {
 				inbox += messageBytes(a.message)
 			}
 			reminders += len(i.owned.reminders)
+			tasks += len(i.owned.tasks)
+			if w := i.owned.workflow; w != nil && !w.Status.Ended() {
+				workflows++
+			}
+			verifyWorkflow(i)
 		}
 		q, isParked := p.verifyLive(i)
 		queued += q
@@ -108,7 +114,31 @@ func (p *Partition) verifyInstances() {
 	invariant.Check(inbox == p.inboxBytes, "inboxes hold %d bytes and count %d", inbox, p.inboxBytes)
 	invariant.Check(queued == p.queued, "%d inputs are queued, %d counted", queued, p.queued)
 	invariant.Check(parked == p.parked.Len(), "%d instances are parked, %d listed", parked, p.parked.Len())
+	invariant.Check(workflows == p.stats.Workflows && tasks == p.stats.Tasks, "%d workflows run with %d tasks, %d and %d are counted",
+		workflows, tasks, p.stats.Workflows, p.stats.Tasks)
 	invariant.Check(entities == p.stats.Entities, "%d entities exist, %d counted", entities, p.stats.Entities)
+}
+
+// verifyWorkflow checks that what a workflow waits for belongs to its run, and
+// that nothing is left of one that has ended.
+func verifyWorkflow(i *instance) {
+	w := i.owned.workflow
+	if w == nil {
+		return
+	}
+	invariant.Check(!w.Status.Ended() || len(i.owned.tasks) == 0 && len(w.Callers) == 0 && len(w.Begin) == 0,
+		"%s is %s and has %d tasks and %d callers", i.ref, w.Status, len(i.owned.tasks), len(w.Callers))
+	for _, t := range i.owned.tasks {
+		invariant.Check(t.Run == w.Run, "%s has a task of run %d in run %d", i.ref, t.Run, w.Run)
+		invariant.Check(t.asked || t.timer != nil || i.live != nil, "activity %s of %s is neither asked for nor due", t.Activity, i.ref)
+	}
+}
+
+// waitsForOthers says that what is queued at a workflow need not go on by
+// itself: it has not begun, or was paused.
+func waitsForOthers(i *instance) bool {
+	w := i.workflow()
+	return i.isWorkflow() && (w == nil || w.Paused)
 }
 
 // verifyLive checks the volatile side of an instance: something is to happen
@@ -121,9 +151,9 @@ func (p *Partition) verifyLive(i *instance) (queued int, parked bool) {
 	}
 	invariant.Check(!l.idle() || l.faults > 0 && i.index > 0, "%s is idle and holds on to its queue", i.ref)
 	if r := l.running; r != nil {
-		invariant.Check(p.runs.slots[r.id&(1<<slotBits-1)] == r && r.target == i && r.input != nil, "%s runs %d, which is not known", i.ref, r.id)
+		invariant.Check(p.runs.slots[r.id&(1<<slotBits-1)] == r && r.target == i && (r.input != nil || r.group != nil), "%s runs %d, which is not known", i.ref, r.id)
 	}
-	invariant.Check(l.queue.len() == 0 || l.running != nil || l.parked != nil || p.timers.set.Len() > 0,
+	invariant.Check(l.queue.len() == 0 || l.running != nil || l.parked != nil || p.timers.set.Len() > 0 || waitsForOthers(i),
 		"%d inputs wait at %s and nothing will start them", l.queue.len(), i.ref)
 	invariant.Check(l.culprit == nil || l.queue.len() > 0 && *l.queue.at(0) == l.culprit, "%s is parked on an input that is not its first", i.ref)
 	for n := range l.queue.len() {
@@ -165,7 +195,7 @@ func (p *Partition) verifyRuns() {
 			backlog++
 		}
 		invariant.Check(int(r.id&(1<<slotBits-1)) == slot, "run %d is at place %d", r.id, slot)
-		invariant.Check(r.input == nil || r.target.live != nil && r.target.live.running == r, "run %d of %s is not the one of its instance", r.id, r.target.ref)
+		invariant.Check(r.input == nil && r.group == nil || r.target.live != nil && r.target.live.running == r, "run %d of %s is not the one of its instance", r.id, r.target.ref)
 	}
 	invariant.Check(count == p.runs.len && count+len(p.runs.free) == len(p.runs.slots), "%d runs are counted as %d", count, p.runs.len)
 	invariant.Check(backlog == p.backlog, "%d runs of the backlog are counted as %d", backlog, p.backlog)

@@ -49,6 +49,16 @@ type Ref struct {
 // String gives "kind/key", for logs and errors.
 func (r Ref) String() string { return r.Kind + "/" + r.Key }
 
+// ParseRef is the inverse of String, for refs without a namespace: no kind has
+// a slash in its name. It gives the zero Ref for what is no ref.
+func ParseRef(s string) Ref {
+	kind, key, ok := strings.Cut(s, "/")
+	if !ok {
+		return Ref{}
+	}
+	return Ref{Kind: kind, Key: key}
+}
+
 // Compare orders refs by namespace, kind and key.
 func (r Ref) Compare(o Ref) int {
 	if c := strings.Compare(r.Namespace, o.Namespace); c != 0 {
@@ -90,6 +100,7 @@ const (
 	CodeInvalidArgument   = "invalid_argument"
 	CodeNotFound          = "not_found"
 	CodeConflict          = "conflict"
+	CodeAlreadyExists     = "already_exists"
 	CodePayloadTooLarge   = "payload_too_large"
 	CodeUnprocessable     = "unprocessable"
 	CodeFailed            = "failed"

@@ -1,0 +1,325 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// This file takes a workflow through its turns. A workflow is an instance whose
+// inputs are not run one by one: what has arrived is told to it together, and
+// it goes on until it waits again. What it was told and what it asked for is one
+// entry of its journal, in the same record as everything that follows from it.
+
+// groupMax bounds how much one turn is told, and so what it writes; the rest is
+// told in the next.
+const groupMax = 256
+
+// group is what one turn of a workflow is told.
+type group struct {
+	inputs      []*input // none: the run has just begun
+	deliveries  []msg.Delivery
+	now         msg.Time
+	fingerprint msg.Fingerprint
+}
+
+// workflow is how an instance stands as a workflow; nil if none has begun.
+func (i *instance) workflow() *msg.Workflow {
+	if i.owned == nil {
+		return nil
+	}
+	return i.owned.workflow
+}
+
+func (i *instance) isWorkflow() bool {
+	return i.kind != nil && i.kind.Form == msg.FormWorkflow || i.workflow() != nil
+}
+
+// entries counts the entries of the journal.
+func (i *instance) entries() int {
+	if _, f := i.field(msg.JournalField); f != nil {
+		return f.len()
+	}
+	return 0
+}
+
+func (in *input) mode() msg.Mode {
+	if in.handler == nil {
+		return 0
+	}
+	return in.handler.Mode
+}
+
+// advance does what can be done at a workflow now: it settles inputs that need
+// no turn, and asks for a turn for the others.
+func (p *Partition) advance(i *instance) {
+	if i.live == nil {
+		i.live = p.newLive()
+	}
+	for count := 0; i.live.running == nil && i.live.parked == nil && p.now >= i.live.retryAt; count++ {
+		if count >= startBatch {
+			p.startLater(i, p.now)
+			return
+		}
+		if !p.advanceOnce(i) {
+			break
+		}
+	}
+	p.release(i)
+}
+
+// advanceOnce does the next thing; false says that there is nothing to do.
+func (p *Partition) advanceOnce(i *instance) bool {
+	w := i.workflow()
+	if w == nil || w.Status.Ended() {
+		return p.settleIdle(i, w)
+	}
+	g := &group{deliveries: w.Begin[:len(w.Begin):len(w.Begin)]}
+	for n := 0; n < i.live.queue.len() && len(g.inputs) < groupMax; {
+		in := *i.live.queue.at(n)
+		told := in.mode() != msg.ModeWorkflow && in.mode() != msg.ModeQuery && !p.isStale(in, w)
+		switch {
+		case told && w.Paused:
+			n++ // it stays until the workflow is resumed
+		case told:
+			g.inputs = append(g.inputs, p.take(i, n))
+			g.deliveries = append(g.deliveries, deliveryOf(in))
+		case len(g.inputs) > 0 || len(w.Begin) > 0 && !w.Paused && in.mode() == msg.ModeQuery:
+			p.tell(i, g) // in its order: what it is told first comes first
+			return true
+		default:
+			p.settle(p.take(i, n))
+			return true
+		}
+	}
+	if w.Paused || len(g.deliveries) == 0 {
+		return false
+	}
+	p.tell(i, g)
+	return true
+}
+
+// take takes an input out of the queue of an instance.
+func (p *Partition) take(i *instance, n int) *input {
+	p.queued--
+	return i.live.queue.take(n)
+}
+
+// settleIdle settles the first input of a workflow that does not run. Signals
+// that come before its beginning are kept for it.
+func (p *Partition) settleIdle(i *instance, w *msg.Workflow) bool {
+	for n := range i.live.queue.len() {
+		if in := *i.live.queue.at(n); w != nil || in.mode() != msg.ModeSignal {
+			p.settle(p.take(i, n))
+			return true
+		}
+	}
+	return false
+}
+
+// settle deals with an input that is not told to the workflow.
+func (p *Partition) settle(in *input) {
+	m, w := in.message, in.target.workflow()
+	switch mode := in.mode(); {
+	case m.Deadline > 0 && p.now > m.Deadline && (mode == msg.ModeWorkflow || mode == msg.ModeQuery):
+		p.complete(in, &msg.Outcome{Err: msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable,
+			"the deadline passed before %s of %s began", m.Handler, m.Target)})
+	case mode == msg.ModeWorkflow:
+		p.meet(in, w)
+	case mode == msg.ModeQuery && w == nil:
+		p.complete(in, &msg.Outcome{Err: notBegun(m.Target)})
+	case mode == msg.ModeQuery:
+		p.run(in)
+	case mode == msg.ModeSignal:
+		p.giveUp(in, msg.CodeConflict, "the workflow has ended")
+	case m.Kind == msg.MessageCall || m.Kind == msg.MessageSend || m.Kind == msg.MessageTailCall || m.Kind == msg.MessageSignal:
+		p.giveUp(in, msg.CodeNotFound, "the workflow has no such handler")
+	default:
+		p.dismiss(in)
+	}
+}
+
+func notBegun(ref msg.Ref) *msg.Error {
+	return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "there is no workflow %s", ref)
+}
+
+// dismiss consumes what comes too late to be told.
+func (p *Partition) dismiss(in *input) {
+	r := p.record(msg.RecordStep)
+	r.Instance = in.target.ref
+	p.consume(r, in, &msg.Outcome{})
+	if !empty(r) {
+		p.commit(r)
+	}
+}
+
+// isStale says that nothing waits for an input: it answers another run, or a
+// timer that was taken back.
+func (p *Partition) isStale(in *input, w *msg.Workflow) bool {
+	switch m := in.message; m.Kind {
+	case msg.MessageReply, msg.MessageActivityOutcome:
+		return m.ReplyTo.Run != w.Run
+	case msg.MessageTimer:
+		return !p.stillSet(in)
+	case msg.MessageCancel:
+		return false
+	}
+	return in.mode() != msg.ModeSignal
+}
+
+func deliveryOf(in *input) msg.Delivery {
+	switch m := in.message; m.Kind {
+	case msg.MessageReply, msg.MessageActivityOutcome:
+		return msg.Delivery{Kind: msg.DeliveryOutcome, Step: m.ReplyTo.Step, Payload: m.Payload, Err: m.Err}
+	case msg.MessageTimer:
+		step, _ := strconv.ParseUint(m.Reminder, 10, 64) // step 0 is no step: nobody waits for it
+		return msg.Delivery{Kind: msg.DeliveryOutcome, Step: msg.StepNumber(step)}
+	case msg.MessageCancel:
+		return msg.Delivery{Kind: msg.DeliveryCancel}
+	default:
+		return msg.Delivery{Kind: msg.DeliverySignal, Name: in.handler.Name, Payload: m.Payload}
+	}
+}
+
+// tell asks for a turn.
+func (p *Partition) tell(i *instance, g *group) {
+	w := i.workflow()
+	g.now, g.fingerprint = p.now, turnFingerprint(i, w)
+	attempts := p.readAttempts(g.fingerprint)
+	switch {
+	case i.kind == nil || i.kind.Form != msg.FormWorkflow:
+		p.faultTurn(i, g, "no workflow "+i.ref.Kind+" is served", false)
+		return
+	case attempts >= p.config.Limits.AttemptsMax:
+		p.faultTurn(i, g, fmt.Sprintf("the process ended in each of %d attempts at this turn", attempts), true)
+		return
+	}
+	entry := &run{target: i, group: g}
+	p.runs.add(entry)
+	i.live.running = entry
+	p.stats.Turns++
+	p.dispatch(&msg.Turn{
+		Run: entry.id, Mode: msg.ModeWorkflow, Message: g.message(i), State: i.snapshot(), Now: p.now,
+		Attempt: attempts + i.live.faults + 1, Input: g.fingerprint,
+		Workflow: w, Deliveries: g.deliveries, Previous: i.owned.previous,
+	})
+}
+
+// message is what logs and interceptors see of a turn.
+func (g *group) message(i *instance) *msg.Message {
+	m := &msg.Message{Kind: msg.MessageSend}
+	if len(g.inputs) > 0 {
+		*m = *g.inputs[0].message
+	}
+	m.Target, m.Handler = i.ref, msg.HandlerRun
+	return m
+}
+
+// turnFingerprint recognises a turn after a crash: the next of its run.
+func turnFingerprint(i *instance, w *msg.Workflow) msg.Fingerprint {
+	return msg.FingerprintOf("turn", i.ref.Namespace, i.ref.Kind, i.ref.Key,
+		strconv.FormatUint(uint64(w.Run), 10), strconv.Itoa(i.entries()))
+}
+
+// finishTurn takes what a turn of a workflow came to.
+func (p *Partition) finishTurn(entry *run, o *msg.Outcome) {
+	i, g := entry.target, entry.group
+	i.live.running = nil
+	switch bytes := outcomeBytes(o) + g.bytes(); {
+	case o.Fault != "":
+		p.faultTurn(i, g, o.Fault, o.Park)
+	case o.Panicked:
+		p.stats.Panics++
+		p.faultTurn(i, g, o.Err.Message, true)
+	case bytes > p.config.Limits.RecordBytesMax:
+		p.faultTurn(i, g, fmt.Sprintf("a turn would write %d bytes, the limit is %d; ask for less before waiting",
+			bytes, p.config.Limits.RecordBytesMax), true)
+	default:
+		i.live.faults = 0
+		p.completeTurn(entry, o)
+	}
+	p.start(i)
+}
+
+func (g *group) bytes() (total int) {
+	for n := range g.deliveries {
+		total += changeBytes + len(g.deliveries[n].Payload.Body) + errorBytes(g.deliveries[n].Err)
+	}
+	return total
+}
+
+// faultTurn puts back what a turn was told that consumed nothing.
+func (p *Partition) faultTurn(i *instance, g *group, reason string, park bool) {
+	l := i.live
+	l.faults++
+	p.stats.Faults++
+	for n := len(g.inputs) - 1; n >= 0; n-- {
+		p.putBack(g.inputs[n])
+	}
+	if park || l.faults >= p.config.Limits.AttemptsMax {
+		p.park(i, nil, reason)
+		p.keepOutcomes(i)
+		return
+	}
+	p.retry(i, l.faults)
+}
+
+// completeTurn writes down a turn together with everything it caused.
+func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
+	i, g := entry.target, entry.group
+	r := p.record(msg.RecordStep)
+	r.Instance = i.ref
+	for _, in := range g.inputs {
+		p.consume(r, in, o)
+	}
+	if p.readAttempts(g.fingerprint) > 0 {
+		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: g.fingerprint})
+	}
+	w := *i.workflow()
+	header := len(w.Begin) > 0 || len(o.Promises) > 0 || o.Ended
+	w.Begin = nil
+	for n := range g.deliveries {
+		if g.deliveries[n].Kind == msg.DeliveryCancel && !w.Cancelling {
+			w.Cancelling, header = true, true
+		}
+	}
+	w.Promises = append(w.Promises[:len(w.Promises):len(w.Promises)], o.Promises...)
+	journal := msg.Entry{Time: g.now, Deliveries: g.deliveries, Steps: o.Steps}
+	r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeAppend, Field: msg.JournalField, Value: msg.AppendEntry(nil, &journal)})
+	for n := range o.Sends {
+		p.sendStep(r, i, w.Run, &o.Sends[n], g.message(i).Traceparent)
+	}
+	if header {
+		r.Workflow = &w
+	}
+	var told *ending
+	if o.Ended {
+		told = p.concludeRun(r, i, &w, o)
+	} else {
+		p.addTasks(r, w.Run, o.Tasks)
+		for _, step := range o.Stop {
+			r.TasksEnded = append(r.TasksEnded, msg.TaskName{Run: w.Run, Step: step})
+		}
+		r.Remind, r.Forget = append(r.Remind, o.Remind...), append(r.Forget, o.Forget...)
+	}
+	p.commit(r)
+	i.owned.previous = entry.id
+	p.tellEnd(i, told, r.Index)
+}
+
+// sendStep sends a message that a workflow asked for. What a step waits for is
+// answered to the step.
+func (p *Partition) sendStep(r *msg.Record, i *instance, run msg.Index, out *msg.Outgoing, traceparent string) {
+	kind, to := out.Kind, msg.ReplyTo{}
+	if out.Step > 0 {
+		to = msg.ReplyTo{Origin: p.config.Partition, Target: i.ref, Run: run, Step: out.Step}
+	}
+	switch {
+	case kind == 0 && out.Step > 0:
+		kind = msg.MessageCall
+	case kind == 0:
+		kind = msg.MessageSend
+	}
+	p.sendOutgoing(r, i.ref, out, kind, to, traceparent)
+}
