@@ -103,7 +103,13 @@ func (w *world) done() (done map[string]bool, balance int) {
 func (w *world) finishPartitions() {
 	for n, p := range w.partitions {
 		s := p.Stats()
-		if s.Queued != 0 || s.Running != 0 || s.OutboxBytes != 0 || s.OutboxMessages != 0 || s.Parked != 0 {
+		p.order.Scan(func(i *instance) bool {
+			if i.workflow() != nil {
+				w.stats.workflows++
+			}
+			return true
+		})
+		if s.Queued != 0 || s.Running != 0 || s.OutboxBytes != 0 || s.OutboxMessages != 0 || s.Parked != 0 || s.Workflows != 0 || s.Tasks != 0 {
 			w.violate("partition %d is at rest with %+v", n, s)
 		}
 		if len(p.inflight) != 0 || len(p.waiters) != 0 || p.answers.pending.len != 0 || p.attempts.Len() > w.stats.crashes*100 {

@@ -107,6 +107,9 @@ func (c *client) begin() {
 		a.request.Operation, a.request.Handler = msg.OperationDelete, ""
 	}
 	p := w.planner.make(kind, 2, true)
+	if kind == "flow" {
+		a.request.Target.Key, a.request.Handler = p.Token, msg.HandlerRun
+	}
 	if a.request.Operation == msg.OperationSubmit && w.chance(10) {
 		p.Panics = 1 // nobody waits for the first turn
 	}
@@ -114,7 +117,7 @@ func (c *client) begin() {
 	if a.request.Operation == msg.OperationDelete {
 		p = plan{Token: p.Token}
 	}
-	a.plan, a.request.Payload = &p, encode(&p)
+	a.plan, a.request.Payload = &p, payloadOf(kind, &p)
 	switch c.way {
 	case bySession:
 		c.number++
@@ -131,6 +134,9 @@ func (c *client) begin() {
 // look reads, in one of several ways.
 func (c *client) look() {
 	kind, key := c.w.planner.target()
+	for kind == "flow" {
+		kind, key = c.w.planner.target()
+	}
 	a := &ask{client: c, request: msg.Request{Target: msg.Ref{Kind: kind, Key: key}, Handler: "look"}}
 	switch c.w.random.IntN(4) {
 	case 0:

@@ -19,6 +19,7 @@ type deed struct {
 	Start bool // do not wait: "gather" does
 	Sub   []deed
 	Task  msg.Task // activity: policy
+	To    *branch  // plan, pass on: what is called, or answers
 }
 
 func script(deeds ...deed) msg.Payload {
@@ -122,6 +123,10 @@ func (in *interpreter) run() {
 		case "tail":
 			in.outcome.Ended, in.outcome.Tail = true, &msg.Outgoing{Target: ref(d.Name), Handler: "add"}
 			return
+		case "pass on":
+			out := outgoingOf(d.To)
+			in.outcome.Ended, in.outcome.Tail = true, &out
+			return
 		}
 		step := in.ask(&d)
 		switch {
@@ -133,6 +138,10 @@ func (in *interpreter) run() {
 		}
 	}
 	in.outcome.Ended, in.outcome.Output = true, body(strconv.Quote(strings.Join(in.said, " ")))
+}
+
+func outgoingOf(b *branch) msg.Outgoing {
+	return msg.Outgoing{Target: msg.Ref{Kind: b.Kind, Key: b.Key}, Handler: handlerOf(b.Kind), Payload: payloadOf(b.Kind, &b.Plan)}
 }
 
 // waits ends the script if it was asked to stop.
@@ -179,8 +188,15 @@ func (in *interpreter) ask(d *deed) int {
 	case "cancel":
 		kind, out.Target, out.Step, out.Kind = msg.StepCancel, msg.Ref{Kind: "flow", Key: d.Name}, 0, msg.MessageCancel
 		in.outcome.Sends = append(in.outcome.Sends, out)
+	case "plan":
+		out = outgoingOf(d.To)
+		out.Step = number
+		in.outcome.Sends = append(in.outcome.Sends, out)
 	case "activity":
 		kind = msg.StepActivity
+		if d.Task.Input.Body == nil {
+			d.Task.Input = body(fmt.Sprint("asked at ", in.turn.Now))
+		}
 		task := d.Task
 		task.Step, task.Activity = number, d.Name
 		in.outcome.Tasks = append(in.outcome.Tasks, task)

@@ -78,6 +78,9 @@ func (s *worldStats) add(o *worldStats) {
 	s.pruned += o.pruned
 	s.blocked += o.blocked
 	s.early += o.early
+	s.performed += o.performed
+	s.interrupted += o.interrupted
+	s.workflows += o.workflows
 }
 
 // TestSameSeedGivesTheSameHistory runs worlds twice: every record and the order

@@ -19,7 +19,7 @@ type mutant struct {
 }
 
 var mutants = []mutant{{
-	name: "a message that was consumed is taken again", noticed: " twice",
+	name: "a message that was consumed is taken again", noticed: " twice|two outcomes|neither in the outbox nor consumed",
 	mutation: mutation{before: func(_ *world, p *Partition, c *msg.Command) {
 		if c.Kind == msg.CommandDeliver {
 			forgetConsumed(p, c.Message.ID)
@@ -52,11 +52,40 @@ var mutants = []mutant{{
 	name: "a reply leaves before its record is durable", noticed: "",
 	mutation: mutation{releaseEarly: true},
 }, {
+	name: "an activity begins before the record that asks for it is durable", noticed: "the token of activity",
+	mutation: mutation{performEarly: true},
+}, {
 	name: "a checkpoint is published before the log is durable at its end", noticed: "",
 	mutation: mutation{publishEarly: true},
 }, {
 	name: "an accepted message is lost by a crash", noticed: "half done|not come to rest",
 	mutation: mutation{rebuilt: dropInbox},
+}, {
+	name: "what a workflow begins with is lost by a crash", noticed: "not come to rest",
+	mutation: mutation{rebuilt: func(p *Partition) {
+		eachWorkflow(p, func(i *instance) {
+			w := *i.owned.workflow
+			w.Begin, i.owned.workflow = nil, &w
+		})
+	}},
+}, {
+	name: "an activity is lost by a crash", noticed: "not come to rest",
+	mutation: mutation{rebuilt: func(p *Partition) {
+		eachWorkflow(p, func(i *instance) {
+			if len(i.owned.tasks) > 0 {
+				p.endTask(i, i.owned.tasks[0].Name())
+			}
+		})
+	}},
+}, {
+	name: "an activity that has ended is asked for again", noticed: "two outcomes|replay",
+	mutation: mutation{replayed: true, after: func(_ *world, p *Partition) {
+		eachWorkflow(p, func(i *instance) {
+			if w := i.workflow(); len(i.owned.tasks) == 0 && !w.Status.Ended() && i.entries() == 2 {
+				p.setTask(i, msg.Task{Run: w.Run, Step: 1, Attempt: 1})
+			}
+		})
+	}},
 }, {
 	name: "answers are lost by a crash", noticed: " twice|never submitted",
 	mutation: mutation{rebuilt: func(p *Partition) { p.answers = newAnswers() }},
@@ -148,7 +177,7 @@ func ages(p *Partition, id msg.MessageID) bool {
 // setAgain sets reminders whose messages have just been consumed.
 func setAgain(p *Partition) {
 	p.order.Scan(func(i *instance) bool {
-		if l := i.live; l != nil && l.running != nil && l.running.input.message.Kind == msg.MessageTimer && strict(i.ref.Kind) {
+		if l := i.live; l != nil && l.running != nil && l.running.input != nil && l.running.input.message.Kind == msg.MessageTimer && strict(i.ref.Kind) {
 			m := l.running.input.message
 			if i.reminder("again "+m.Reminder) == nil && !strings.HasPrefix(m.Reminder, "again ") {
 				p.armReminder(i, i.own().remind(msg.Reminder{Name: "again " + m.Reminder, Handler: m.Handler, Payload: m.Payload, Due: p.now}))
@@ -170,6 +199,15 @@ func hurry(p *Partition) {
 				r.Due -= msg.Time(100 * time.Millisecond)
 				p.armReminder(i, r)
 			}
+		}
+		return true
+	})
+}
+
+func eachWorkflow(p *Partition, do func(*instance)) {
+	p.order.Scan(func(i *instance) bool {
+		if i.workflow() != nil {
+			do(i)
 		}
 		return true
 	})

@@ -63,6 +63,7 @@ var kinds = []msg.Kind{
 		{Name: "do", Mode: msg.ModeUpdate}, {Name: "look", Mode: msg.ModeRead}}},
 	{Name: "clock", StateVersion: 1, Affinity: "place", Handlers: []msg.Handler{
 		{Name: "do", Mode: msg.ModeUpdate}, {Name: "look", Mode: msg.ModeRead}, {Name: "ring", Mode: msg.ModeUpdate}}},
+	flow,
 }
 
 // strict says that tokens, order and balance are checked at entities of the
@@ -79,6 +80,8 @@ func execute(t *msg.Turn, violate func(string, ...any)) *msg.Outcome {
 		return executeRing(t, violate)
 	case "do":
 		return executeDo(t, violate)
+	case msg.HandlerRun:
+		return interpret(t)
 	default:
 		violate("handler %q of %s was asked for", m.Handler, m.Target)
 		return nil
@@ -177,7 +180,7 @@ func doSends(t *msg.Turn, p *plan, o *msg.Outcome) {
 	next := map[string]int{}
 	outgoing := func(b *branch) msg.Outgoing {
 		sent := b.Plan
-		out := msg.Outgoing{Target: msg.Ref{Kind: b.Kind, Key: b.Key}, Handler: "do"}
+		out := msg.Outgoing{Target: msg.Ref{Kind: b.Kind, Key: b.Key}, Handler: handlerOf(b.Kind)}
 		switch {
 		case b.Delay > 0:
 			out.NotBefore = t.Now + msg.Time(b.Delay)
@@ -190,7 +193,7 @@ func doSends(t *msg.Turn, p *plan, o *msg.Outcome) {
 			sent.Sender, sent.Sequence = t.Message.Target.Key, next[b.Key]
 			o.Changes = append(o.Changes, count("to", b.Key, next[b.Key]))
 		}
-		out.Payload = encode(&sent)
+		out.Payload = payloadOf(b.Kind, &sent)
 		return out
 	}
 	for n := range p.Sends {
@@ -200,6 +203,33 @@ func doSends(t *msg.Turn, p *plan, o *msg.Outcome) {
 		out := outgoing(p.Tail)
 		o.Tail = &out
 	}
+}
+
+func handlerOf(kind string) string {
+	if kind == "flow" {
+		return msg.HandlerRun
+	}
+	return "do"
+}
+
+// payloadOf is a plan for an entity, or for a workflow the script of it: the
+// plans that it sends are calls, together; then come an activity and a time.
+func payloadOf(kind string, p *plan) msg.Payload {
+	if kind != "flow" {
+		return encode(p)
+	}
+	if p.Fail {
+		return script(deed{Do: "fail", Name: "the plan says so"})
+	}
+	var deeds []deed
+	for n := range p.Sends {
+		deeds = append(deeds, deed{Do: "plan", To: &p.Sends[n], Start: true})
+	}
+	deeds = append(deeds, deed{Do: "activity", Name: "look around", Start: true}, deed{Do: "gather"}, deed{Do: "sleep", For: time.Millisecond})
+	if p.Tail != nil {
+		deeds = append(deeds, deed{Do: "pass on", To: p.Tail})
+	}
+	return script(deeds...)
 }
 
 // executeRing is what periodic reminders call: it checks that they fall due in
@@ -298,6 +328,9 @@ func (g *planner) make(kind string, depth int, obliged bool) plan {
 		p.Panics = uint32(1 + w.random.IntN(2))
 	}
 	g.fields(&p)
+	if kind == "flow" {
+		p.Keep = false
+	}
 	if kind == "brief" && w.chance(15) {
 		p.Delete = true
 	}
@@ -309,7 +342,7 @@ func (g *planner) make(kind string, depth int, obliged bool) plan {
 		sends = w.options.wide
 	}
 	for range sends {
-		b := g.branch(depth-1, false)
+		b := g.branch(depth-1, kind == "flow")
 		moved := w.random.IntN(100)
 		if strict(kind) && strict(b.Kind) && (!b.Plan.Fail || b.Plan.Keep) {
 			p.Amount -= moved
@@ -322,7 +355,7 @@ func (g *planner) make(kind string, depth int, obliged bool) plan {
 		b.Delay = 0
 		p.Tail = &b
 	}
-	if w.chance(15) && !p.Delete {
+	if w.chance(15) && !p.Delete && kind != "flow" {
 		p.Alarms = append(p.Alarms, g.alarm(kind))
 	}
 	return p
@@ -350,6 +383,9 @@ func (g *planner) fields(p *plan) {
 func (g *planner) branch(depth int, obliged bool) branch {
 	kind, key := g.target()
 	b := branch{Kind: kind, Key: key, Plan: g.make(kind, depth, obliged)}
+	if kind == "flow" {
+		b.Key = b.Plan.Token
+	}
 	if g.w.chance(10) {
 		b.Delay = g.w.duration(500 * time.Millisecond)
 	}
@@ -371,10 +407,12 @@ func (g *planner) target() (kind, key string) {
 	switch {
 	case n < 70:
 		return "account", "a" + strconv.Itoa(g.w.random.IntN(g.w.options.keys))
-	case n < 85:
+	case n < 82:
 		return "brief", "b" + strconv.Itoa(g.w.random.IntN(4))
-	default:
+	case n < 90:
 		return "clock", "c" + strconv.Itoa(g.w.random.IntN(4))
+	default:
+		return "flow", "" // its key is the token of its plan
 	}
 }
 

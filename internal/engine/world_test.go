@@ -34,6 +34,8 @@ type world struct {
 	runs    []running
 	held    []held
 	savers  []saver
+	tasks   []attempting
+	tokens  map[string]string // by token of an activity: its input
 
 	clients     []*client
 	asks        []*ask
@@ -70,6 +72,7 @@ type mutation struct {
 	planted      bool // any: then the checks of package internals are off
 	replayed     bool // and replay must be live nevertheless
 	releaseEarly bool // replies leave before their record is durable
+	performEarly bool // activities begin before the record that asks for them is durable
 	publishEarly bool // a checkpoint becomes current before the log is durable at its end
 
 	before  func(w *world, p *Partition, c *msg.Command) // each step
@@ -80,6 +83,7 @@ type mutation struct {
 type worldStats struct {
 	crashes, replays, checkpoints, answered, repeated, refused, late, duplicates   int
 	accepts, attempts, acks, resumed, skipped, redelivered, pruned, blocked, early int
+	performed, interrupted, workflows                                              int
 }
 
 // logged is a record in the log.
@@ -101,6 +105,13 @@ type running struct {
 	turn      *msg.Turn
 	digest    string // of the snapshot when it was handed out
 	abandoned bool
+}
+
+// attempting is an attempt of an activity that has been asked for.
+type attempting struct {
+	partition msg.Partition
+	index     msg.Index
+	run       *msg.TaskRun
 }
 
 // held is a reply that waits until it is durable.
@@ -133,6 +144,7 @@ func newWorld(o worldOptions) *world {
 		options: o, random: rand.New(rand.NewPCG(o.seed, 1)), now: startTime,
 		partitions: make([]*Partition, o.partitions), indexes: make([]msg.Index, o.partitions),
 		savers: make([]saver, o.partitions), stamps: map[string]msg.Index{}, states: map[string]string{}, trace: sha256.New(),
+		tokens: map[string]string{},
 	}
 	w.planner.w = w
 	for n := range w.partitions {
@@ -193,8 +205,10 @@ func (w *world) turn() {
 		w.clients[w.random.IntN(len(w.clients))].act()
 	case n < 580:
 		w.deliver()
-	case n < 830:
+	case n < 800:
 		w.execute()
+	case n < 830:
+		w.perform()
 	case n < 880:
 		w.sync()
 	case n < 950:
@@ -260,6 +274,10 @@ func (w *world) effect(p *Partition, e *msg.Effect) {
 		w.send(e.Message.ID.Destination, msg.Command{Kind: msg.CommandDeliver, Message: e.Message})
 	case msg.EffectAck:
 		w.send(e.Ack.Source, msg.Command{Kind: msg.CommandAck, Ack: e.Ack})
+	case msg.EffectPerform:
+		w.tasks = append(w.tasks, attempting{p.config.Partition, e.Index, e.Task})
+	case msg.EffectInterrupt:
+		w.interrupt(e.Task)
 	case msg.EffectReply:
 		if e.Index > p.Index() {
 			w.violate("a reply depends on record %d of partition %d, which ends at %d", e.Index, p.config.Partition, p.Index())
@@ -327,6 +345,48 @@ func (w *world) execute() {
 	w.step(r.partition, msg.Command{Kind: msg.CommandOutcome, Outcome: o})
 	if r.abandoned && len(w.log) != before {
 		w.violate("the late outcome of run %d of %s made %d records", r.turn.Run, r.turn.Message.Target, len(w.log)-before)
+	}
+}
+
+// perform ends an attempt of an activity: it succeeds, fails, or did not take
+// place.
+func (w *world) perform() {
+	if len(w.tasks) == 0 {
+		return
+	}
+	n := w.random.IntN(len(w.tasks))
+	a := w.tasks[n]
+	if a.index > w.indexes[a.partition] && !w.options.mutation.performEarly {
+		return
+	}
+	w.stats.performed++
+	token, input := a.run.Token(), string(a.run.Task.Input.Body)
+	if known, ok := w.tokens[token]; ok && known != input {
+		w.violate("the token of activity %s of %s is for %q and for %q", a.run.Task.Activity, a.run.Target, known, input)
+	}
+	w.tokens[token] = input
+	o := &msg.TaskOutcome{Target: a.run.Target, Name: a.run.Task.Name(), Attempt: a.run.Task.Attempt}
+	switch {
+	case w.chance(5): // it goes on
+		o.Output = msg.Payload{Body: []byte("still here")}
+		w.step(a.partition, msg.Command{Kind: msg.CommandHeartbeat, Task: o})
+		return
+	case w.chance(20):
+		o.Err, o.Retryable = msg.Errorf("busy", msg.ClassUnavailable, "later"), true
+	case w.chance(10):
+		o.Fault = "nobody serves it today"
+	}
+	w.tasks = append(w.tasks[:n], w.tasks[n+1:]...)
+	w.step(a.partition, msg.Command{Kind: msg.CommandTask, Task: o})
+}
+
+func (w *world) interrupt(run *msg.TaskRun) {
+	w.stats.interrupted++
+	for n, a := range w.tasks {
+		if a.run.Token() == run.Token() && w.chance(50) { // otherwise its outcome comes too late
+			w.tasks = append(w.tasks[:n], w.tasks[n+1:]...)
+			return
+		}
 	}
 }
 
@@ -472,7 +532,7 @@ func (w *world) crash() {
 			interrupted[r.partition] = append(interrupted[r.partition], r.turn.Input)
 		}
 	}
-	w.network, w.runs, w.held = nil, nil, nil
+	w.network, w.runs, w.held, w.tasks = nil, nil, nil, nil
 	w.now += msg.Time(w.duration(2 * time.Second))
 	for n := range w.partitions {
 		s := &w.savers[n]
@@ -509,6 +569,7 @@ func (w *world) quiet() {
 		busy := len(w.network)+len(w.runs) > 0
 		w.deliver()
 		w.execute()
+		w.perform()
 		if !busy {
 			if w.sync(); w.durable < len(w.log) {
 				continue
@@ -522,7 +583,7 @@ func (w *world) quiet() {
 			w.tick()
 		}
 	}
-	w.violate("the world does not come to rest: %d parcels, %d runs", len(w.network), len(w.runs))
+	w.violate("the world does not come to rest: %d parcels, %d runs, %d activities", len(w.network), len(w.runs), len(w.tasks))
 }
 
 // settled says that all requests are answered, repeating them where needed, and
@@ -540,7 +601,7 @@ func (w *world) settled() bool {
 			if i.owned == nil {
 				return true
 			}
-			if len(i.owned.inbox) > 0 {
+			if len(i.owned.inbox)+len(i.owned.tasks) > 0 || i.workflow() != nil && !i.workflow().Status.Ended() {
 				done = false
 			}
 			for _, r := range i.owned.reminders {
