@@ -302,11 +302,14 @@ func (i *instance) dropEmpty(name string) {
 func (p *Partition) CheckKinds(kinds []msg.Kind) ([]msg.KindRule, error) {
 	var added []msg.KindRule
 	for _, k := range kinds {
-		rule := msg.KindRule{Kind: k.Name, Affinity: k.Affinity, HashKind: hashKind, Partition: uint32(p.config.Partitions)}
+		rule := msg.KindRule{Kind: k.Name, Affinity: k.Affinity, HashKind: hashKind, Partition: uint32(p.config.Partitions), Form: k.Form}
 		known, ok := p.rules.Get(k.Name)
 		switch {
 		case !ok:
 			added = append(added, rule)
+		case known.Form != rule.Form:
+			return nil, fmt.Errorf("kind %s was %s and is now %s, which cannot take the other's place; give it a new name",
+				k.Name, formName(known.Form), formName(rule.Form))
 		case known.Affinity != rule.Affinity:
 			return nil, fmt.Errorf("kind %s was placed by %s and is now placed by %s: its entities would not be found; "+
 				"give it its old affinity, or a new name", k.Name, placement(known.Affinity), placement(rule.Affinity))
@@ -316,6 +319,13 @@ func (p *Partition) CheckKinds(kinds []msg.Kind) ([]msg.KindRule, error) {
 		}
 	}
 	return added, nil
+}
+
+func formName(f msg.Form) string {
+	if f == msg.FormWorkflow {
+		return "a workflow"
+	}
+	return "an entity"
 }
 
 // hashKind is the version of msg.PartitionOf.

@@ -325,6 +325,8 @@ func (k *KindRule) decode(d *Decoder) {
 			k.HashKind = d.Uint32()
 		case 4:
 			k.Partition = d.Uint32()
+		case 5:
+			k.Form = Form(d.Enum(uint8(FormWorkflow)))
 		default:
 			d.Unknown()
 		}

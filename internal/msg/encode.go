@@ -165,7 +165,8 @@ func AppendKindRule(b []byte, k *KindRule) []byte {
 	b = AppendStringField(b, 1, k.Kind)
 	b = AppendStringField(b, 2, k.Affinity)
 	b = AppendUvarintField(b, 3, uint64(k.HashKind))
-	return AppendUvarintField(b, 4, uint64(k.Partition))
+	b = AppendUvarintField(b, 4, uint64(k.Partition))
+	return AppendUvarintField(b, 5, uint64(k.Form))
 }
 
 // AppendKindRuleField appends an entry of the kind table as a sub-message.

@@ -64,6 +64,8 @@ func goldenRecords() []goldenRecord {
 		{"workflow-begun", goldenWorkflow()},
 		{"workflow-step", goldenWorkflowStep()},
 		{"task", goldenTask()},
+		{"kinds-workflow", &Record{Kind: RecordKinds, Partition: 0, Index: 3, Time: 5,
+			Kinds: []KindRule{{Kind: "transfer", HashKind: 1, Partition: 64, Form: FormWorkflow}}}},
 		{"kinds", &Record{Kind: RecordKinds, Partition: 65535, Index: 1 << 40, Time: -1, Epoch: 12, CodeVersion: "v1.2.3", Pruned: 9,
 			Kinds: []KindRule{{Kind: "account", HashKind: 1, Partition: 64}, {Kind: "order", Affinity: "customer", HashKind: 1, Partition: 64}}}},
 	}

@@ -474,6 +474,7 @@ type KindRule struct {
 	Affinity  string // empty: placed by kind and key
 	HashKind  uint32 // version of the placement hash
 	Partition uint32 // number of partitions
+	Form      Form
 }
 
 // Mode says what a handler may do.
@@ -488,7 +489,7 @@ const (
 	ModeQuery    // looks at a workflow, between its steps
 )
 
-// Form says what the instances of a kind are.
+// Form says what the instances of a kind are. The numbers are on the wire.
 type Form uint8
 
 // The forms.
