@@ -20,7 +20,7 @@ var budget = []struct {
 	{"github.com/prometheus/client_model", nil},
 	{"github.com/tidwall/btree", []string{"internal/engine", "internal/partition", "internal/world"}},
 	{"golang.org/x/sys", []string{"host/embedded", "internal/executor", "internal/node", "internal/cli", "bench"}},
-	{"golang.org/x/tools", []string{"cmd/holdfast-vet", "internal/vet"}},
+	{"golang.org/x/tools", []string{"cmd/holdfast-vet", "internal/vet"}}, // the protocol of go vet -vettool, facts across packages
 	{"google.golang.org/protobuf", []string{"internal/frontend/cloudstate"}},
 	{"google.golang.org/grpc", []string{"internal/frontend/cloudstate"}},
 	{"pgregory.net/rapid", nil},
@@ -34,7 +34,15 @@ var underneath = []string{
 	"github.com/beorn7/perks", "github.com/cespare/xxhash/v2", "github.com/inconshreveable/mousetrap",
 	"github.com/munnerz/goautoneg", "github.com/pmezard/go-difflib", "github.com/prometheus/common",
 	"github.com/prometheus/procfs", "go.yaml.in/yaml/v2", "github.com/kylelemons/godebug",
+	"golang.org/x/mod", "golang.org/x/sync", // under golang.org/x/tools
 }
+
+// analyzer is the package with the rules of holdfast-vet, and analyzerUser the
+// only one that may be compiled with it.
+const (
+	analyzer     = "internal/vet"
+	analyzerUser = "cmd/holdfast-vet"
+)
 
 // reach says which third-party modules a package may reach, directly or not.
 // What a service author imports must stay small: it is compiled into every
@@ -69,6 +77,11 @@ func dependencyRules() []rule {
 		reason: "root, client and server are compiled into every service; commands, gRPC, brokers and the like live in " +
 			"packages that only cmd/holdfast reaches",
 		check: checkReach,
+	}, {
+		name: "only holdfast-vet is compiled with the analyzer",
+		reason: "an analyzer brings golang.org/x/tools and a type checker along; a service, the command line and what " +
+			"tests import must not get bigger because of it",
+		check: checkAnalyzer,
 	}}
 }
 
@@ -158,6 +171,18 @@ func checkReach(m *module) (found []violation) {
 		for _, reached := range modules {
 			if !slices.Contains(row.modules, reached) {
 				found = append(found, violation{named(row.dir), "reaches the module " + reached})
+			}
+		}
+	}
+	return found
+}
+
+func checkAnalyzer(m *module) (found []violation) {
+	for _, s := range m.production() {
+		for _, spec := range s.file.Imports {
+			dir, own := ours(importPath(spec))
+			if own && within(dir, analyzer) && s.dir != analyzerUser && !within(s.dir, analyzer) {
+				found = append(found, violation{m.at(spec.Pos()), named(s.dir) + " imports " + dir})
 			}
 		}
 	}

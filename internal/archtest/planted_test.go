@@ -213,6 +213,11 @@ var planted = map[string][]plant{
 		{"a server with metrics", one("server/x.go", "package server\nimport _ \"github.com/prometheus/client_golang/prometheus\"\n"), ""},
 		{"a root of the standard library", one("x.go", "package holdfast\nimport _ \"fmt\"\n"), ""},
 	},
+	"only holdfast-vet is compiled with the analyzer": {
+		{"a command line with the analyzer", importing("cmd/holdfast/x.go", "main", "internal/vet"), "cmd/holdfast imports internal/vet"},
+		{"holdfast-vet with the analyzer", importing("cmd/holdfast-vet/x.go", "main", "internal/vet"), ""},
+		{"an analyzer with its module", one("internal/vet/x.go", "package vet\nimport _ \"golang.org/x/tools/go/analysis\"\n"), ""},
+	},
 	"nothing runs by being imported": {
 		{"an init function", one("host/x.go", "package host\nfunc init() {}\n"), "init function"},
 		{"a blank import", one("host/x.go", "package host\nimport _ \"net/http/pprof\"\n"), "as _"},
