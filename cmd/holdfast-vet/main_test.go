@@ -44,6 +44,12 @@ func goVet(t *testing.T, dir string, patterns ...string) (output string, code in
 	return string(out), command.ProcessState.ExitCode()
 }
 
+// findings gives the lines of an output without the names of packages.
+func findings(output string) []string {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "# ") })
+}
+
 // module writes a module that requires the stub.
 func module(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
@@ -106,7 +112,7 @@ func Late(due time.Time) bool { return time.Now().After(due) }
 func TestFindingsHaveFileLineAndReplacementAndFailTheRun(t *testing.T) {
 	dir := module(t, map[string]string{"main.go": mistakes, "calendar/calendar.go": calendar})
 	output, code := goVet(t, dir, "./...")
-	got := slices.DeleteFunc(strings.Split(strings.TrimSpace(output), "\n"), func(line string) bool { return strings.HasPrefix(line, "# ") })
+	got := findings(output)
 	want := []string{
 		"main.go:15:14: Late leads to time.Now (calendar.go:5), which gives another time in each execution: use ctx.Now()",
 		"main.go:16:8: time.Sleep waits in real time, and anew in each execution: use ctx.Sleep or ctx.Until",
@@ -128,5 +134,33 @@ func TestAModuleWithoutMistakesPassesInSilence(t *testing.T) {
 func TestTheExamplesAreClean(t *testing.T) {
 	if output, code := goVet(t, repository, "./examples/..."); output != "" || code != 0 {
 		t.Errorf("got exit code %d and %q, want 0 and nothing", code, output)
+	}
+}
+
+// before is what the guide leaves out of its program.
+const before = `package main
+
+import "time"
+import "github.com/holdfast-io/holdfast"
+
+type Order struct { Due time.Time; Lines map[string]int }
+var Reserve = holdfast.NewUpdate[int, int](holdfast.NewEntity[int]("article"), "reserve")
+func main() { holdfast.NewWorkflow[Order, string]("ship").Handle(shipping) }
+`
+
+func TestTheGuideShowsWhatTheToolSays(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join(repository, "docs", "guide", "vet.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(guide), "```")
+	at := slices.IndexFunc(blocks, func(b string) bool { return strings.HasPrefix(b, "text\nfunc shipping(") })
+	if at < 0 || at+2 >= len(blocks) {
+		t.Fatal("the guide has no program with output")
+	}
+	program, want := strings.TrimPrefix(blocks[at], "text\n"), strings.TrimPrefix(blocks[at+2], "text\n")
+	output, _ := goVet(t, module(t, map[string]string{"shipping.go": before + program}), ".")
+	if got := findings(output); !slices.Equal(got, findings(want)) {
+		t.Errorf("got %q, want what the guide shows:\n%s", got, want)
 	}
 }

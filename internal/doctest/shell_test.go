@@ -148,6 +148,7 @@ func TestAMistakeInACommandIsFound(t *testing.T) {
 	s := newShell(t)
 	for _, text := range []string{
 		"frobnicate", "go frobnicate", "go run ./examples/missing", "go run ./internal/msg", "go test ./missing/...",
+		"go vet -vettool=./frobnicate ./...",
 		"go run ./examples/counter serve --dada x", "holdfast frobnicate", "holdfast call --frobnicate", ".ci/walk",
 		"curl http://elsewhere.example.com/",
 	} {
@@ -226,6 +227,10 @@ func (s *shell) checkPackages(words []string) error {
 		case words[i] == "-race":
 		case words[i] == "-tags" && i+1 < len(words) && words[i+1] == "invariants":
 			i++
+		case strings.HasPrefix(words[i], "-vettool=./"):
+			if _, err := os.Stat(filepath.Join(s.root, "cmd", strings.TrimPrefix(words[i], "-vettool=./"))); err != nil {
+				return err
+			}
 		case strings.HasPrefix(words[i], "./"):
 			dir := strings.TrimSuffix(words[i], "...")
 			if _, err := os.Stat(filepath.Join(s.root, dir)); err != nil {
