@@ -19,17 +19,16 @@ type line struct {
 	number int
 }
 
-// allowances has the lines on which a finding is silenced, and whether one has
-// been.
+// allowances counts the findings of each line that may still be silenced.
 type allowances struct {
 	fset *token.FileSet
-	used map[line]bool
+	left map[line]int
 }
 
 // newAllowances reads the directives of a package, and reports those that give
 // no reason.
 func newAllowances(s *survey) (*allowances, error) {
-	a := &allowances{fset: s.pass.Fset, used: map[line]bool{}}
+	a := &allowances{fset: s.pass.Fset, left: map[line]int{}}
 	for _, file := range s.files() {
 		for _, group := range file.Comments {
 			for _, comment := range group.List {
@@ -62,7 +61,7 @@ func (a *allowances) read(pass *analysis.Pass, comment *ast.Comment) error {
 	if alone {
 		at.number++
 	}
-	a.used[at] = false
+	a.left[at]++
 	return nil
 }
 
@@ -83,16 +82,13 @@ func (a *allowances) lineOf(at token.Pos) line {
 }
 
 // silences says whether the line of a place has an allowance left.
-func (a *allowances) silences(at token.Pos) bool {
-	used, ok := a.used[a.lineOf(at)]
-	return ok && !used
-}
+func (a *allowances) silences(at token.Pos) bool { return a.left[a.lineOf(at)] > 0 }
 
-// silence uses the allowance of a line up, if there is one left.
+// silence uses an allowance of a line up, if there is one left.
 func (a *allowances) silence(at token.Pos) bool {
-	left := a.silences(at)
-	if left {
-		a.used[a.lineOf(at)] = true
+	if !a.silences(at) {
+		return false
 	}
-	return left
+	a.left[a.lineOf(at)]--
+	return true
 }

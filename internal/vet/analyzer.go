@@ -62,27 +62,27 @@ func (b *behaviours) judge(u *unit) {
 		return
 	}
 	for _, f := range u.found {
-		b.tell(u, f.at, f.rule, f.what)
+		b.tell(u.role, f.at, f.rule, f.what)
 	}
 	for _, c := range u.calls {
 		causes := b.causes(c)
-		first := slices.IndexFunc(causes, func(found cause) bool { return ranked[found.Rule].advice(u.role) != "" })
+		first := slices.IndexFunc(causes, func(found cause) bool { return ranked[found.Rule].advice(c.role) != "" })
 		if first < 0 || b.allowed.silence(c.at) {
 			continue
 		}
 		found := causes[first]
 		what := fmt.Sprintf("%s leads to %s (%s), which", nameOf(c.callee), found.What, found.Where)
-		b.tell(u, c.at, ranked[found.Rule], what)
+		b.tell(c.role, c.at, ranked[found.Rule], what)
 	}
 }
 
 // tell keeps a finding for the report, which is in the order of the source.
-func (b *behaviours) tell(u *unit, at token.Pos, r *rule, what string) {
+func (b *behaviours) tell(in role, at token.Pos, r *rule, what string) {
 	effect := r.effect
-	if u.role == turn {
+	if in == turn {
 		effect = "holds up the entity"
 	}
 	b.told = append(b.told, analysis.Diagnostic{
-		Pos: at, Category: r.name, Message: what + " " + effect + ": " + r.advice(u.role),
+		Pos: at, Category: r.name, Message: what + " " + effect + ": " + r.advice(in),
 	})
 }

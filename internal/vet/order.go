@@ -52,16 +52,24 @@ func (w *walker) effectOfCall(c *ast.CallExpr, statement *ast.RangeStmt) string 
 
 // effectOfAssignment looks for results that depend on the order of additions:
 // slices, text, and floating-point numbers, whose sums are rounded.
-func (w *walker) effectOfAssignment(assignment *ast.AssignStmt, statement *ast.RangeStmt) string {
-	target := assignment.Lhs[0]
-	if w.appends(assignment) {
+func (w *walker) effectOfAssignment(assignment *ast.AssignStmt, statement *ast.RangeStmt) (effect string) {
+	for i, value := range assignment.Rhs {
+		if effect == "" {
+			effect = w.effectOn(assignment.Lhs[i], assignment.Tok, value, statement)
+		}
+	}
+	return effect
+}
+
+func (w *walker) effectOn(target ast.Expr, operator token.Token, value ast.Expr, statement *ast.RangeStmt) string {
+	if w.builtin(value) == "append" {
 		v := w.variableOf(target)
 		if v == nil || w.sortedAfter(v, statement.End()) {
 			return ""
 		}
 		return w.ifOutside(target, statement, "appends to "+v.Name()+", which nothing sorts afterwards,")
 	}
-	if _, entry := ast.Unparen(target).(*ast.IndexExpr); entry || !accumulates(assignment) {
+	if _, entry := ast.Unparen(target).(*ast.IndexExpr); entry || !accumulates(target, operator, value) {
 		return ""
 	}
 	basic, ok := w.pass.TypesInfo.TypeOf(target).Underlying().(*types.Basic)
@@ -86,29 +94,15 @@ func (w *walker) ifOutside(target ast.Expr, statement *ast.RangeStmt, effect str
 	return effect
 }
 
-// appends says whether an assignment extends a slice.
-func (w *walker) appends(assignment *ast.AssignStmt) bool {
-	c, ok := ast.Unparen(assignment.Rhs[0]).(*ast.CallExpr)
-	if !ok {
-		return false
-	}
-	name := calledName(c)
-	if name == nil {
-		return false
-	}
-	builtin, ok := w.pass.TypesInfo.Uses[name].(*types.Builtin)
-	return ok && builtin.Name() == "append"
-}
-
 // accumulates says whether an assignment changes a variable by its own value:
 // x += y, or x = x + y.
-func accumulates(assignment *ast.AssignStmt) bool {
-	switch assignment.Tok {
+func accumulates(target ast.Expr, operator token.Token, value ast.Expr) bool {
+	switch operator {
 	case token.ADD_ASSIGN, token.SUB_ASSIGN, token.MUL_ASSIGN, token.QUO_ASSIGN:
 		return true
 	case token.ASSIGN:
-		sum, ok := ast.Unparen(assignment.Rhs[0]).(*ast.BinaryExpr)
-		return ok && types.ExprString(sum.X) == types.ExprString(assignment.Lhs[0])
+		sum, ok := ast.Unparen(value).(*ast.BinaryExpr)
+		return ok && types.ExprString(sum.X) == types.ExprString(target)
 	}
 	return false
 }

@@ -60,7 +60,7 @@ var variables = map[string]*rule{
 
 // known gives what the tables say about a function or a package variable.
 func known(object types.Object) (*rule, bool) {
-	if object.Pkg() == nil || !object.Exported() {
+	if object.Pkg() == nil {
 		return nil, false
 	}
 	switch o := object.(type) {
@@ -71,10 +71,8 @@ func known(object types.Object) (*rule, bool) {
 			}
 		}
 	case *types.Var:
-		if packageLevel(o) {
-			r, ok := variables[o.Pkg().Path()+"."+o.Name()]
-			return r, ok
-		}
+		r, ok := variables[o.Pkg().Path()+"."+o.Name()]
+		return r, ok
 	}
 	return nil, false
 }

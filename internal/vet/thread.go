@@ -108,10 +108,11 @@ func (s *survey) builtin(e ast.Expr) string {
 	return ""
 }
 
-// within goes through one function in order, without the literals in it.
+// within goes through the body of one function in order, without the literals
+// in it.
 func within(function ast.Node, look func(ast.Node)) {
 	ast.Inspect(function, func(n ast.Node) bool {
-		if _, literal := n.(*ast.FuncLit); literal && n != function {
+		if _, literal := n.(*ast.FuncLit); literal {
 			return false
 		}
 		if n != nil {

@@ -30,6 +30,7 @@ type finding struct {
 type call struct {
 	at     token.Pos
 	callee *types.Func
+	role   role // by which it is judged
 	sorted bool // the order of its result does not matter
 }
 
@@ -39,11 +40,15 @@ type survey struct {
 	units []*unit
 	// swallows has the functions that, deferred, end every unwinding.
 	swallows map[*types.Func]bool
+	// aliases has the package variables that hold a function or variable of
+	// the tables, such as var now = time.Now.
+	aliases map[types.Object]types.Object
 }
 
 // newSurvey finds the functions of a package outside of its tests.
 func newSurvey(pass *analysis.Pass) *survey {
-	s := &survey{pass: pass, swallows: map[*types.Func]bool{}}
+	s := &survey{pass: pass, swallows: map[*types.Func]bool{}, aliases: map[types.Object]types.Object{}}
+	s.recordAliases()
 	files := s.files()
 	for _, file := range files {
 		s.recordSwallowing(file)
@@ -93,6 +98,20 @@ func (s *survey) recordSwallowing(file *ast.File) {
 		}
 		if object, ok := s.pass.TypesInfo.Defs[f.Name].(*types.Func); ok {
 			s.swallows[object] = true
+		}
+	}
+}
+
+// recordAliases notes package variables that begin as another name for
+// something of the tables.
+func (s *survey) recordAliases() {
+	for _, start := range s.pass.TypesInfo.InitOrder {
+		target := s.variableOf(start.Rhs)
+		if target == nil {
+			continue
+		}
+		if _, ok := known(target); ok {
+			s.aliases[start.Lhs[0]] = target
 		}
 	}
 }

@@ -14,7 +14,7 @@ type walker struct {
 	function ast.Node              // innermost function around the present node
 	called   map[*ast.Ident]bool   // names that are called, not passed on
 	sorted   map[*ast.Ident]bool   // names whose call gives what is sorted afterwards
-	answers  map[*ast.FuncLit]bool // literals that answer queries
+	answers  map[ast.Node]bool     // literals and names of functions that answer queries
 	silent   map[ast.Node]bool     // parts of a select, which is noted as a whole
 	closures map[types.Object]bool // variables that hold literals that use the context
 }
@@ -22,7 +22,7 @@ type walker struct {
 func newWalker(s *survey, u *unit) *walker {
 	return &walker{
 		survey: s, unit: u, function: u.body,
-		called: map[*ast.Ident]bool{}, sorted: map[*ast.Ident]bool{}, answers: map[*ast.FuncLit]bool{},
+		called: map[*ast.Ident]bool{}, sorted: map[*ast.Ident]bool{}, answers: map[ast.Node]bool{},
 		silent: map[ast.Node]bool{}, closures: map[types.Object]bool{},
 	}
 }
@@ -98,6 +98,9 @@ func (w *walker) enter(literal *ast.FuncLit) {
 // visitGo notes a goroutine. What it does, it does not do to its starter.
 func (w *walker) visitGo(statement *ast.GoStmt) {
 	w.note(statement.Pos(), goroutine, "a go statement")
+	if literal, ok := ast.Unparen(statement.Call.Fun).(*ast.FuncLit); ok {
+		w.units = append(w.units, &unit{body: literal.Body})
+	}
 	for _, argument := range statement.Call.Args {
 		ast.Inspect(argument, w.visit)
 	}
@@ -154,10 +157,8 @@ func (w *walker) visitRange(statement *ast.RangeStmt) {
 }
 
 func (w *walker) visitAssignment(statement *ast.AssignStmt) {
-	if statement.Tok != token.DEFINE {
-		for _, target := range statement.Lhs {
-			w.written(target)
-		}
+	for _, target := range statement.Lhs {
+		w.written(target)
 	}
 	for i, value := range statement.Rhs {
 		w.bind(statement.Lhs[i], value, statement.End())
@@ -218,12 +219,15 @@ func (w *walker) visitBuiltin(c *ast.CallExpr, name string) {
 	}
 }
 
-// markAnswers marks the literals that answer queries: they are called at any
-// time, and only look.
+// markAnswers marks what answers queries: it is called at any time, and only
+// looks.
 func (w *walker) markAnswers(arguments []ast.Expr) {
 	for _, argument := range arguments {
-		if literal, ok := ast.Unparen(argument).(*ast.FuncLit); ok {
-			w.answers[literal] = true
+		switch a := ast.Unparen(argument).(type) {
+		case *ast.FuncLit, *ast.Ident:
+			w.answers[a] = true
+		case *ast.SelectorExpr:
+			w.answers[a.Sel] = true
 		}
 	}
 }
@@ -234,13 +238,20 @@ func (w *walker) visitName(name *ast.Ident) {
 	if object == nil {
 		return
 	}
+	if target, ok := w.aliases[object]; ok {
+		object = target
+	}
 	if r, ok := known(object); ok {
 		w.note(name.Pos(), r, shown(object))
 		return
 	}
 	f, ok := object.(*types.Func)
-	if !ok || roleOf(f.Signature()) != ordinary || !w.called[name] && takesContext(f.Signature()) {
+	if !ok || !w.called[name] && takesContext(f.Signature()) {
 		return
 	}
-	w.unit.calls = append(w.unit.calls, call{at: name.Pos(), callee: f.Origin(), sorted: w.sorted[name]})
+	its := w.unit.role
+	if w.answers[name] {
+		its = turn
+	}
+	w.unit.calls = append(w.unit.calls, call{at: name.Pos(), callee: f.Origin(), role: its, sorted: w.sorted[name]})
 }

@@ -15,6 +15,11 @@ func silenced(ctx *holdfast.WorkflowContext, in int) (int, error) {
 	return 0, nil
 }
 
+func twice(ctx *holdfast.WorkflowContext, in int) (time.Duration, error) {
+	//holdfast:allow the first of two
+	return time.Since(time.Now()), nil //holdfast:allow the second of two
+}
+
 func nap() { time.Sleep(1) }
 
 func quiet() {

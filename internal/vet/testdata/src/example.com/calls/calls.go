@@ -9,6 +9,8 @@ import (
 
 	"example.com/library"
 	"github.com/holdfast-io/holdfast"
+	"github.com/holdfast-io/holdfast/examples/bank"
+	"github.com/holdfast-io/holdfast/server"
 )
 
 func inside(ctx *holdfast.WorkflowContext, in time.Time) (time.Time, error) {
@@ -67,6 +69,8 @@ func across(ctx *holdfast.WorkflowContext, c net.Conn) (int64, error) {
 	library.Talk(c)          // want `Talk leads to net.Conn.Read .* talks to the outside`
 	_ = library.Cached("x")
 	_ = library.Allowed()
+	server.Serve()
+	bank.Open()     // want `Open leads to time.Sleep`
 	_ = either(ctx) // want `either leads to time.Now`
 	var through library.Known = new(library.Dice)
 	_ = through.Roll()

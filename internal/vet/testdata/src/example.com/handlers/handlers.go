@@ -61,7 +61,16 @@ func query(ctx *holdfast.WorkflowContext, in int) (int, error) {
 		time.Sleep(1) // want `time.Sleep holds up`
 		return time.Now(), nil
 	})
+	q.Answer(ctx, status)
+	q.Answer(ctx, slow) // want `slow leads to time.Sleep \(handlers.go:\d+\), which holds up the entity`
 	return 0, nil
+}
+
+func status(int) (time.Time, error) { return time.Now(), nil }
+
+func slow(int) (time.Time, error) {
+	nap()
+	return time.Now(), nil
 }
 
 // lively does what handlers may do: none of it is executed again.

@@ -2,6 +2,7 @@
 package library
 
 import (
+	crypto "crypto/rand"
 	"math/rand"
 	"net"
 	"sync"
@@ -12,6 +13,22 @@ var (
 	lock  sync.Mutex
 	cache = map[string]int{}
 )
+
+var (
+	now     = time.Now
+	entropy = crypto.Reader
+	started = time.Now()
+)
+
+func Name() string { // want Name:`rand.Reader \(random\)`
+	text := make([]byte, 8)
+	_, _ = entropy.Read(text)
+	return string(text)
+}
+
+func Hour() int { return now().Hour() } // want Hour:`time.Now \(clock\)`
+
+func Started() time.Time { return started }
 
 func Stamp() int64 { return deep().Unix() } // want Stamp:`time.Now \(clock\)`
 

@@ -34,10 +34,20 @@ func effects(ctx *holdfast.WorkflowContext, in map[string]int) (string, error) {
 	for k := range in { // want `a range over a map that calls send with the context`
 		send(k)
 	}
-	var names []string
-	for k := range in { // want `a range over a map that appends to names, which nothing sorts afterwards, has another order`
-		names = append(names, k)
+	var first, names []string
+	for k := range in { // want `a range over a map that appends to first, which nothing sorts afterwards, has another order`
+		first = append(first, k)
 	}
+	var values []int
+	for k, v := range in { // want `a range over a map that appends to values`
+		names, values = append(names, k), append(values, v)
+	}
+	sort.Strings(names)
+	var searched []string
+	for k := range in { // want `a range over a map that appends to searched`
+		searched = append(searched, k)
+	}
+	_ = sort.SearchStrings(searched, "x")
 	var text strings.Builder
 	for k := range in { // want `a range over a map that writes has another order`
 		text.WriteString(k)
@@ -54,7 +64,7 @@ func effects(ctx *holdfast.WorkflowContext, in map[string]int) (string, error) {
 	}
 	keys := slices.Collect(maps.Keys(in)) // want `a slice of the keys or values of a map, which nothing sorts, has another order`
 	_ = unsorted(in)                      // want `unsorted leads to a range over a map that appends to keys, which nothing sorts afterwards, \(loops.go:\d+\), which has another order`
-	return joined + names[0] + keys[0], nil
+	return joined + first[0] + keys[0], nil
 }
 
 func generic[M Shaped](ctx *holdfast.WorkflowContext, in M) {

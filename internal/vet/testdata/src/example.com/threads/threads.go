@@ -20,6 +20,15 @@ func never(ctx *holdfast.WorkflowContext, in int) (int, error) {
 	return 0, nil
 }
 
+func inside(ctx *holdfast.WorkflowContext, in int) (int, error) {
+	pause := func() error {
+		runtime.LockOSThread() // want `runtime.LockOSThread keeps the thread`
+		defer runtime.UnlockOSThread()
+		return ctx.Sleep(1)
+	}
+	return 0, pause()
+}
+
 func pinned(ctx *holdfast.WorkflowContext, in int) (int, error) {
 	pin() // want `pin leads to runtime.LockOSThread \(threads.go:\d+\), which keeps the thread`
 	return 0, ctx.Sleep(1)
@@ -79,5 +88,8 @@ func calculating(ctx *holdfast.WorkflowContext, in string) (int, error) {
 		defer rescue(&err)
 		return parse(in)
 	}()
-	return 0, err
+	if err != nil {
+		return 0, err
+	}
+	return 0, ctx.Sleep(1)
 }

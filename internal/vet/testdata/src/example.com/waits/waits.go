@@ -112,6 +112,12 @@ var (
 )
 
 func parts() []holdfast.Part {
+	go func() {
+		flow.Handle(func(ctx *holdfast.WorkflowContext, in int) (int, error) {
+			time.Sleep(1) // want `time.Sleep`
+			return in, nil
+		})
+	}()
 	time.Sleep(1)
 	return []holdfast.Part{part, flow.Handle(new(saga).run), loop.Handle(func(ctx *holdfast.WorkflowContext, state *int) (bool, error) {
 		time.Sleep(1) // want `time.Sleep`

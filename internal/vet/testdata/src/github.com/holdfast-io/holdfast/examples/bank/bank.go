@@ -1,0 +1,6 @@
+// Package bank is a program that uses Holdfast, like any other.
+package bank
+
+import "time"
+
+func Open() { time.Sleep(1) }
