@@ -29,7 +29,8 @@
 //     contract; neither is examined.
 //
 // Limits. Calls through interfaces, fields and variables of function type are
-// not followed, nor is the data that flows out of a map into a decision: a
+// not followed, except for package variables that are another name for
+// something of the table, as in var now = time.Now; nor is the data that flows out of a map into a decision: a
 // return from the middle of a range is not seen. Reading a package variable
 // that others change is not seen either, nor is a wait hidden in cgo or
 // assembly. Initialisers (*holdfast.InitContext) count as ordinary code. Files
