@@ -189,7 +189,11 @@ func (p *Partition) foldInstance(i *instance, r *msg.Record) {
 			p.armReminder(i, set)
 		}
 	}
-	if r.Workflow != nil {
+	switch {
+	case r.Workflow == nil:
+	case r.Workflow.Status == msg.WorkflowNone: // what created an entity has ended
+		p.setWorkflow(i, nil)
+	default:
 		p.setWorkflow(i, r.Workflow)
 	}
 	p.foldTasks(i, r)
@@ -249,7 +253,9 @@ var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
 		i.clear(c.Field)
 	},
 	msg.ChangeAppend: func(p *Partition, i *instance, c *msg.Change, _ *msg.Record) {
-		p.exist(i)
+		if c.Field != msg.JournalField { // a journal is not the state of an entity
+			p.exist(i)
+		}
 		f := i.listField(c.Field)
 		f.items = append(f.items, c.Value)
 	},

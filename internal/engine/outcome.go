@@ -27,18 +27,25 @@ func (p *Partition) refusal(i *instance, o *msg.Outcome) *msg.Error {
 	if o.Err != nil && !o.Keep {
 		return p.tooMuch(i, errorBytes(o.Err))
 	}
-	limit := p.config.Limits.StateBytesMax
-	if i.kind != nil && i.kind.StateBytesMax > 0 {
-		limit = i.kind.StateBytesMax
-	}
-	if o.Root != nil && len(o.Root.Body) > limit {
-		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
-			"the state of %s would be %d bytes, the limit is %d; keep what grows in a Map or List", i.ref, len(o.Root.Body), limit)
+	if limit := p.stateBytesMax(i); o.Root != nil && len(o.Root.Body) > limit {
+		return stateTooLarge(i, len(o.Root.Body), limit)
 	}
 	if err := i.misused(o.Changes); err != nil {
 		return err
 	}
 	return p.tooMuch(i, outcomeBytes(o))
+}
+
+func (p *Partition) stateBytesMax(i *instance) int {
+	if i.kind != nil && i.kind.StateBytesMax > 0 {
+		return i.kind.StateBytesMax
+	}
+	return p.config.Limits.StateBytesMax
+}
+
+func stateTooLarge(i *instance, bytes, limit int) *msg.Error {
+	return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassExhausted,
+		"the state of %s would be %d bytes, the limit is %d; keep what grows in a Map or List", i.ref, bytes, limit)
 }
 
 func (p *Partition) tooMuch(i *instance, bytes int) *msg.Error {

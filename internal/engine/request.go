@@ -304,7 +304,7 @@ func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
 	if target == nil {
 		target = &instance{ref: r.Target, kind: p.kinds[r.Target.Kind]}
 	}
-	if k := target.kind; k.Strict && !target.exists {
+	if k := target.kind; (k.Strict || k.Initialised) && !target.exists {
 		p.answer(w, p.seen(target), msg.Reply{Err: notCreated(r.Target)})
 		return
 	}

@@ -125,19 +125,22 @@ const startBatch = 256
 // start runs the next input of an instance, if it may. Inputs that need no
 // handler to be settled are settled on the way.
 func (p *Partition) start(i *instance) {
-	if i.isWorkflow() {
-		p.advance(i)
-		return
-	}
 	count := 0
 	for l := i.live; l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt; count++ {
 		if count >= startBatch {
 			p.startLater(i, p.now)
 			return
 		}
+		if i.isWorkflow() {
+			break
+		}
 		if givenUp := p.begun(p.dequeue(i)); givenUp {
 			count = startBatch
 		}
+	}
+	if i.isWorkflow() {
+		p.advance(i)
+		return
 	}
 	p.release(i)
 }
@@ -181,8 +184,10 @@ func (p *Partition) begun(in *input) (givenUp bool) {
 		p.complete(in, &msg.Outcome{Output: msg.Payload{Body: strconv.AppendBool(nil, i.exists)}})
 	case in.handler == nil || in.handler.Mode != msg.ModeUpdate && in.handler.Mode != msg.ModeRead:
 		p.fault(in, "no handler "+m.Handler+" is served for kind "+m.Target.Kind)
-	case i.kind.Strict && !i.exists && !in.handler.Creates:
+	case i.kind.Strict && !i.exists && !in.handler.Creates, i.kind.Initialised && !i.exists && in.handler.Mode == msg.ModeRead:
 		p.complete(in, &msg.Outcome{Err: notCreated(i.ref)})
+	case i.kind.Initialised && !i.exists:
+		p.initialise(in)
 	default:
 		p.run(in)
 	}

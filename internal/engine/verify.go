@@ -88,7 +88,7 @@ func (p *Partition) verifyInstances() {
 		if i.exists {
 			entities++
 		}
-		invariant.Check(i.exists || len(i.fields) == 0, "%s does not exist and has fields", i.ref)
+		invariant.Check(i.exists || len(i.fields) == 0 || len(i.fields) == 1 && i.workflow() != nil, "%s does not exist and has fields", i.ref)
 		for _, f := range i.fields {
 			invariant.Check(f.len() > 0, "field %s of %s is empty", f.name, i.ref)
 		}
@@ -135,10 +135,10 @@ func verifyWorkflow(i *instance) {
 }
 
 // waitsForOthers says that what is queued at a workflow need not go on by
-// itself: it has not begun, or was paused.
+// itself: it has not begun, was paused, or creates an entity.
 func waitsForOthers(i *instance) bool {
 	w := i.workflow()
-	return i.isWorkflow() && (w == nil || w.Paused)
+	return i.isWorkflow() && (w == nil || w.Paused || i.initialising())
 }
 
 // verifyLive checks the volatile side of an instance: something is to happen

@@ -80,8 +80,8 @@ func (p *Partition) advanceOnce(i *instance) bool {
 		in := *i.live.queue.at(n)
 		told := in.mode() != msg.ModeWorkflow && in.mode() != msg.ModeQuery && !p.isStale(in, w)
 		switch {
-		case told && w.Paused:
-			n++ // it stays until the workflow is resumed
+		case told && w.Paused, i.initialising() && in.message.Kind != msg.MessageReply && in.message.Kind != msg.MessageActivityOutcome:
+			n++ // it stays until the workflow is resumed, or has created the entity
 		case told:
 			g.inputs = append(g.inputs, p.take(i, n))
 			g.deliveries = append(g.deliveries, deliveryOf(in))
@@ -188,7 +188,7 @@ func (p *Partition) tell(i *instance, g *group) {
 	g.now, g.fingerprint = p.now, turnFingerprint(i, w)
 	attempts := p.readAttempts(g.fingerprint)
 	switch {
-	case i.kind == nil || i.kind.Form != msg.FormWorkflow:
+	case i.kind == nil || i.kind.Form != msg.FormWorkflow && !i.kind.Initialised:
 		p.faultTurn(i, g, "no workflow "+i.ref.Kind+" is served", false)
 		return
 	case attempts >= p.config.Limits.AttemptsMax:
@@ -212,7 +212,9 @@ func (g *group) message(i *instance) *msg.Message {
 	if len(g.inputs) > 0 {
 		*m = *g.inputs[0].message
 	}
-	m.Target, m.Handler = i.ref, msg.HandlerRun
+	if m.Target, m.Handler = i.ref, msg.HandlerRun; i.initialising() {
+		m.Handler = msg.HandlerCreate
+	}
 	return m
 }
 
@@ -292,6 +294,10 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 	}
 	if header {
 		r.Workflow = &w
+	}
+	if o.Ended && i.initialising() {
+		p.initialised(r, i, o)
+		return
 	}
 	var told *ending
 	if o.Ended {

@@ -508,6 +508,7 @@ type Kind struct {
 	StateBytesMax int           // of the root; 0 is the default
 	IdleTTL       time.Duration // 0: for ever
 	Strict        bool          // only handlers with Creates create
+	Initialised   bool          // creating takes turns in ModeWorkflow, of HandlerCreate
 	Retention     time.Duration // of workflows that have ended; 0 is the default
 	Handlers      []Handler     // sorted by name
 }

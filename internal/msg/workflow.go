@@ -16,9 +16,14 @@ import (
 // a message for it begins a run.
 const HandlerRun = "run"
 
+// HandlerCreate is the handler of the turns that create an entity of a kind that
+// is Initialised. They are turns of a workflow in all but their end: Output is
+// the first state of the entity, in Version.
+const HandlerCreate = "create"
+
 // JournalField is the list of a workflow's instance that holds its journal; each
-// item is an encoded Entry.
-const JournalField = "journal"
+// item is an encoded Entry. No field of a state has a backslash in its name.
+const JournalField = `\journal`
 
 // StepNumber numbers the steps of one run of a workflow densely, from 1.
 type StepNumber uint64
