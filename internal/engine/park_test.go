@@ -153,6 +153,39 @@ func TestMessageForAHandlerThatIsGoneWaits(t *testing.T) {
 	}
 }
 
+// What is parked because nobody serves its kind any more can be given up: its
+// message becomes a dead letter, and those behind it wait as it did.
+func TestOperatorSkipsWhatNobodyServes(t *testing.T) {
+	other := msg.Kind{Name: "other", Handlers: []msg.Handler{{Name: "add", Mode: msg.ModeUpdate}}}
+	r := newRig(t, 1, Limits{AttemptsMax: 2}, thing("add"), other)
+	r.program["add"] = func(*msg.Turn) *msg.Outcome { return &msg.Outcome{Fault: "no program is connected"} }
+	gone := msg.Ref{Kind: "other", Key: "a"}
+	for range 2 {
+		want(t, r.call(msg.Request{Operation: msg.OperationSubmit, Target: gone, Handler: "add"}), "")
+	}
+	r.config.Kinds = []msg.Kind{thing("add")}
+	r.restart(nil)
+	r.advance(time.Minute)
+	p := r.partitions[0]
+	for left := 1; left >= 0; left-- {
+		parked := r.call(msg.Request{Operation: msg.OperationParked}).Parked
+		if len(parked) != 1 || parked[0].Target != gone || parked[0].Waiting != left+1 {
+			t.Fatalf("parked: %+v, want %s with %d inputs", parked, gone, left+1)
+		}
+		want(t, r.call(msg.Request{Operation: msg.OperationResume, Target: gone}), "")
+		r.advance(time.Minute)
+		want(t, r.call(msg.Request{Operation: msg.OperationSkip, Target: gone}), "")
+		r.advance(time.Minute)
+		if n := r.partitions[0].deadLetters.Len(); n != 2-left {
+			t.Fatalf("%d dead letters, want %d", n, 2-left)
+		}
+	}
+	if p.parked.Len() != 0 {
+		t.Fatalf("%d instances are parked, want none", p.parked.Len())
+	}
+	r.sameAfterReplay()
+}
+
 // Whoever calls from outside hears of a fault at once and may try again; what
 // was asked has not happened.
 func TestFaultIsARetryableAnswerForCallers(t *testing.T) {

@@ -129,3 +129,42 @@ func TestOnePartitionThatDoesNotAnswerIsLeft(t *testing.T) {
 		checkInflight(t, i, 0)
 	})
 }
+
+// TestParkedEntitiesOfKindsThatAreNotServedAreLookedFor: how they are placed is
+// not known any more, so every partition is asked, and the one that has it
+// answers.
+func TestParkedEntitiesOfKindsThatAreNotServedAreLookedFor(t *testing.T) {
+	gone := msg.Ref{Kind: "gone", Key: "alice"}
+	missing := msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "gone/alice is not parked")
+	unwell := msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "partition 1 is not well")
+	for _, c := range []struct {
+		name    string
+		replies [partitionCount]*msg.Error
+		want    *msg.Error
+	}{
+		{"one has it", [...]*msg.Error{missing, missing, nil, missing}, nil},
+		{"one has it and one does not answer", [...]*msg.Error{missing, unwell, nil, missing}, nil},
+		{"none has it", [...]*msg.Error{missing, missing, missing, missing}, missing},
+		{"it may be where nobody answers", [...]*msg.Error{missing, unwell, missing, missing}, unwell},
+	} {
+		for _, operation := range []msg.Operation{msg.OperationResume, msg.OperationSkip} {
+			p := &partitions{answer: func(p msg.Partition, _ msg.Command) (msg.Reply, bool) {
+				return msg.Reply{Found: c.replies[p] == nil, Err: c.replies[p]}, true
+			}}
+			i := openIngress(p)
+			reply := i.Do(t.Context(), &msg.Request{Operation: operation, Target: gone})
+			if reply.Err != c.want || reply.Found != (c.want == nil) {
+				t.Errorf("%s, operation %d: got %+v, want error %v", c.name, operation, reply, c.want)
+			}
+			checkEveryPartition(t, p, func(r *msg.Request) bool { return r.Operation == operation && r.Target == gone })
+			checkInflight(t, i, 0)
+		}
+	}
+	for _, key := range []string{"", "..", "\xff"} {
+		p := never()
+		reply := openIngress(p).Do(t.Context(), &msg.Request{Operation: msg.OperationResume, Target: msg.Ref{Kind: "gone", Key: key}})
+		if reply.Err == nil || reply.Err.Code != msg.CodeInvalidArgument || len(p.commands()) > 0 {
+			t.Errorf("key %q: got %v, want %s before anybody is asked", key, reply.Err, msg.CodeInvalidArgument)
+		}
+	}
+}

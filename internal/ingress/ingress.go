@@ -162,6 +162,9 @@ func (i *Ingress) Do(ctx context.Context, r *msg.Request) msg.Reply {
 	case msg.OperationParked, msg.OperationDeadLetters:
 		return i.everywhere(ctx, r)
 	}
+	if i.isHomeless(r) {
+		return i.anywhere(ctx, r)
+	}
 	return i.wait(ctx, i.ask(i.partition(r), r))
 }
 
@@ -276,6 +279,9 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 		}
 		return nil
 	}
+	if i.isHomeless(r) {
+		return asError(msg.ValidKey(r.Target.Key))
+	}
 	kind := i.kinds[r.Target.Kind]
 	if kind == nil {
 		return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "nothing serves kind %q; kinds: %s", r.Target.Kind, i.names)
@@ -294,6 +300,9 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 
 func asError(err error) *msg.Error {
 	var known *msg.Error
+	if err == nil {
+		return nil
+	}
 	if errors.As(err, &known) {
 		return known
 	}
@@ -333,6 +342,29 @@ func (i *Ingress) room() *msg.Error {
 		return msg.Errorf(msg.CodeResourceExhausted, msg.ClassExhausted, "no room for new work: %v; reads go on", err)
 	}
 	return nil
+}
+
+// isHomeless says that a parked entity is to be looked after whose kind is not
+// served, so that nobody here knows how it is placed.
+func (i *Ingress) isHomeless(r *msg.Request) bool {
+	operates := r.Operation == msg.OperationResume || r.Operation == msg.OperationSkip
+	return operates && i.kinds[r.Target.Kind] == nil
+}
+
+// anywhere asks every partition for what at most one of them can do, and gives
+// its answer. If none did it and one could not say, that counts.
+func (i *Ingress) anywhere(ctx context.Context, r *msg.Request) msg.Reply {
+	replies, _ := i.each(ctx, r)
+	best := replies[0]
+	for _, reply := range replies {
+		if reply.Err == nil {
+			return reply
+		}
+		if reply.Err.Code != msg.CodeNotFound {
+			best = reply
+		}
+	}
+	return best
 }
 
 // each asks every partition the same and gives the answers in their order, or
