@@ -7,18 +7,22 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/holdfast-io/holdfast/internal/ingress"
 )
 
 // Bounds of the lists for operators.
 const (
-	operatorLimitDefault = 100
-	operatorLimitMax     = 1000
+	// listBytesMax is more than a server puts into a page: 16 MiB of inputs and
+	// one of the largest, written as base64.
+	listBytesMax = 256 << 20
 	// cellMax is the width, in characters, to which a table cuts reasons and
 	// inputs: a panic has a page of stack.
 	cellMax = 100
@@ -127,62 +131,89 @@ func (c *commands) deadLetters() *cobra.Command {
 	return cmd
 }
 
+// pages says which pages of a list are printed.
+type pages struct {
+	after string
+	limit int
+	all   bool
+}
+
+func (p *pages) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.after, "after", "", "begin with this `page`, as the one before has named it")
+	cmd.Flags().IntVar(&p.limit, "limit", ingress.ListLimitDefault, fmt.Sprintf("`number` of entries of a page, from 1 to %d", ingress.ListLimitMax))
+	cmd.Flags().BoolVar(&p.all, "all", false, "print every page")
+}
+
 // operatorCommand makes a command that lists, by itself and as its command list.
 func (c *commands) operatorCommand(l operatorList, cmd *cobra.Command, whatItCan string) *cobra.Command {
-	limit := operatorLimitDefault
+	p := &pages{}
 	cmd.Args = cobra.ArbitraryArgs // RunE knows better what is wrong with them
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		if len(arguments) > 0 {
 			return usagef("%q is not a command of %s: %s", arguments[0], cmd.CommandPath(), whatItCan)
 		}
-		return c.printList(cmd, l, limit)
+		return c.printPages(cmd, l, p)
 	}
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List them; the same as no command",
 		Args:  positional(0),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return c.printList(cmd, l, limit) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return c.printPages(cmd, l, p) },
 	}
-	for _, command := range []*cobra.Command{cmd, list} {
-		command.Flags().IntVar(&limit, "limit", operatorLimitDefault, fmt.Sprintf("show at most this `number`, from 1 to %d", operatorLimitMax))
-	}
+	p.register(cmd)
+	p.register(list)
 	cmd.AddCommand(list)
 	return cmd
 }
 
-// printList prints a table, or one JSON object.
-func (c *commands) printList(cmd *cobra.Command, l operatorList, limit int) error {
-	if limit < 1 || limit > operatorLimitMax {
-		return usagef("--limit is %d, want a number from 1 to %d", limit, operatorLimitMax)
+// printPages prints tables under one header, or a JSON object for each page.
+func (c *commands) printPages(cmd *cobra.Command, l operatorList, p *pages) error {
+	if p.limit < 1 || p.limit > ingress.ListLimitMax {
+		return usagef("--limit is %d, want a number from 1 to %d", p.limit, ingress.ListLimitMax)
 	}
+	for first := true; ; first = false {
+		next, err := c.printPage(cmd, l, p, first)
+		if err != nil || next == "" {
+			return err
+		}
+		if !p.all {
+			return c.more(next)
+		}
+		p.after = next
+	}
+}
+
+// printPage prints one page and gives the name of the next; empty if there is
+// none.
+func (c *commands) printPage(cmd *cobra.Command, l operatorList, p *pages, first bool) (next string, err error) {
 	var entries []json.RawMessage
-	var total int
-	err := c.ask(cmd.Context(), question{method: http.MethodGet, path: l.path, repeatable: true}, func(answer io.Reader) (err error) {
-		entries, total, err = readList(answer, l.name, limit)
+	query := url.Values{"limit": {strconv.Itoa(p.limit)}}
+	if p.after != "" {
+		query.Set("after", p.after)
+	}
+	q := question{method: http.MethodGet, path: l.path + "?" + query.Encode(), repeatable: true}
+	err = c.ask(cmd.Context(), q, func(answer io.Reader) (err error) {
+		entries, next, err = readPage(answer, l.name)
 		return err
 	})
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case c.json:
-		return c.printValue(map[string]any{l.name: entries, "total": total, "truncated": total > len(entries)})
-	case total == 0:
+		return next, c.printValue(map[string]any{l.name: entries, "next": next})
+	case first && len(entries) == 0:
 		fmt.Fprintln(c.process.Stderr, l.none)
-		return nil
+		return "", nil
 	}
-	if err := l.write(c.process.Stdout, entries); err != nil {
-		return err
-	}
-	if total > len(entries) {
-		fmt.Fprintf(c.process.Stderr, "these are %d of %d: --limit shows up to %d\n", len(entries), total, operatorLimitMax)
-	}
-	return nil
+	return next, l.write(c.process.Stdout, entries, first)
 }
 
 // write lays the entries out for people.
-func (l *operatorList) write(to io.Writer, entries []json.RawMessage) error {
+func (l *operatorList) write(to io.Writer, entries []json.RawMessage, header bool) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, l.header)
+	if header {
+		fmt.Fprintln(table, l.header)
+	}
 	for _, entry := range entries {
 		row, err := l.row(entry)
 		if err != nil {
@@ -193,38 +224,27 @@ func (l *operatorList) write(to io.Writer, entries []json.RawMessage) error {
 	return table.Flush()
 }
 
-// readList reads {"name":[…]} and keeps the first entries. The others are
-// counted: a server may have more of them than fit into memory.
-func readList(from io.Reader, name string, limit int) (entries []json.RawMessage, total int, err error) {
-	entries = []json.RawMessage{}
-	decoder := json.NewDecoder(from)
-	if err = expect(decoder, json.Delim('{')); err == nil {
-		err = expect(decoder, name)
+// readPage reads {"name":[…],"next"}.
+func readPage(from io.Reader, name string) (entries []json.RawMessage, next string, err error) {
+	var page map[string]json.RawMessage
+	if err = json.NewDecoder(io.LimitReader(from, listBytesMax)).Decode(&page); err == nil {
+		err = member(page, name, &entries)
 	}
 	if err == nil {
-		err = expect(decoder, json.Delim('['))
-	}
-	for ; err == nil && decoder.More(); total++ {
-		var entry json.RawMessage
-		if err = decoder.Decode(&entry); err == nil && len(entries) < limit {
-			entries = append(entries, entry)
-		}
-	}
-	if err == nil {
-		err = expect(decoder, json.Delim(']'))
+		err = member(page, "next", &next)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read the server's list: %w", err)
+		return nil, "", fmt.Errorf("read the server's list: %w", err)
 	}
-	return entries, total, nil
+	return entries, next, nil
 }
 
-func expect(decoder *json.Decoder, want json.Token) error {
-	got, err := decoder.Token()
-	if err == nil && got != want {
-		err = fmt.Errorf("it has %v where %v was expected", got, want)
+func member(object map[string]json.RawMessage, name string, value any) error {
+	text, ok := object[name]
+	if !ok {
+		return fmt.Errorf("it has no member %q", name)
 	}
-	return err
+	return json.Unmarshal(text, value)
 }
 
 // action is what a command for operators asks, from its arguments, and what it

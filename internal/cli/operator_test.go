@@ -42,7 +42,8 @@ func TestOperatorCommandsAskAndPrint(t *testing.T) {
 		"order    \"a\\u001bb\"  0        2026-03-01T12:00:00Z  no [2J application\n"
 	letterTable := "ID                                KIND     KEY    HANDLER  INPUT    TIME                  REASON\n" +
 		anIDText + "  account  alice  deposit  {\"n\":1}  2026-03-01T12:00:00Z  " + strings.Repeat("x", 100) + "…\n"
-	list, letterList := msg.Request{Operation: msg.OperationParked}, msg.Request{Operation: msg.OperationDeadLetters}
+	list := msg.Request{Operation: msg.OperationParked, Limit: 101}
+	letterList := msg.Request{Operation: msg.OperationDeadLetters, Limit: 101}
 	for _, c := range []struct {
 		command        string
 		reply          msg.Reply
@@ -52,9 +53,9 @@ func TestOperatorCommandsAskAndPrint(t *testing.T) {
 		{"parked", parked, list, parkedTable, ""},
 		{"parked list", parked, list, parkedTable, ""},
 		{"parked", msg.Reply{}, list, "", "no entity is parked\n"},
-		{"parked list --json", msg.Reply{}, list, `{"parked":[],"total":0,"truncated":false}` + "\n", ""},
-		{"parked --json --limit 1", parked, list, `{"parked":[{"kind":"account","key":"alice","reason":"the state does not decode:\u000a\u0009unexpected end",` +
-			`"since":"2026-03-01T12:00:00.000000123Z","waiting":12}],"total":2,"truncated":true}` + "\n", ""},
+		{"parked list --json", msg.Reply{}, list, `{"next":"","parked":[]}` + "\n", ""},
+		{"parked --json --limit 1", parked, msg.Request{Operation: msg.OperationParked, Limit: 2}, `{"next":"AGFjY291bnQAYWxpY2U","parked":[{"kind":"account","key":"alice","reason":"the state does not decode:\u000a\u0009unexpected end",` +
+			`"since":"2026-03-01T12:00:00.000000123Z","waiting":12}]}` + "\n", ""},
 		{"parked resume account alice", msg.Reply{Found: true}, msg.Request{Operation: msg.OperationResume, Target: alice}, "", ""},
 		{"parked resume account a/b --json", msg.Reply{Found: true},
 			msg.Request{Operation: msg.OperationResume, Target: msg.Ref{Kind: "account", Key: "a/b"}}, `{"key":"a/b","kind":"account","resumed":true}` + "\n", ""},
@@ -64,7 +65,7 @@ func TestOperatorCommandsAskAndPrint(t *testing.T) {
 		{"dead-letters list", letters, letterList, letterTable, ""},
 		{"dead-letters", msg.Reply{}, letterList, "", "there are no dead letters\n"},
 		{"dead-letters --json", msg.Reply{DeadLetters: []msg.DeadLetter{deadLetter("1", "no")}}, letterList, `{"dead_letters":[{"id":"` + anIDText +
-			`","kind":"account","key":"alice","handler":"deposit","input":1,"reason":"no","time":"2026-03-01T12:00:00.000000123Z"}],"total":1,"truncated":false}` + "\n", ""},
+			`","kind":"account","key":"alice","handler":"deposit","input":1,"reason":"no","time":"2026-03-01T12:00:00.000000123Z"}],"next":""}` + "\n", ""},
 		{"dead-letters redeliver " + anIDText, msg.Reply{Found: true}, msg.Request{Operation: msg.OperationRedeliver, Invocation: anID}, "", ""},
 		{"dead-letters redeliver --json " + anIDText, msg.Reply{Found: true}, msg.Request{Operation: msg.OperationRedeliver, Invocation: anID},
 			`{"id":"` + anIDText + `","redelivered":true}` + "\n", ""},
@@ -84,20 +85,46 @@ func TestOperatorCommandsAskAndPrint(t *testing.T) {
 	}
 }
 
-// TestLongListsAreCut: the limit bounds what is kept and printed, and the cut
-// is said.
-func TestLongListsAreCut(t *testing.T) {
-	reply := msg.Reply{Parked: make([]msg.Parked, 2500)}
-	for i := range reply.Parked {
-		reply.Parked[i] = msg.Parked{Target: msg.Ref{Kind: "account", Key: fmt.Sprint(i)}, Since: noon}
+// TestLongListsComeInPages: one page is printed, and how to get the next; or
+// all of them, under one header.
+func TestLongListsComeInPages(t *testing.T) {
+	var parked []msg.Parked
+	for i := range 2500 {
+		parked = append(parked, msg.Parked{Target: msg.Ref{Kind: "account", Key: fmt.Sprintf("%04d", i)}, Since: noon})
 	}
-	for limit, arguments := range map[int][]string{
-		operatorLimitDefault: {"parked"}, 3: {"parked", "list", "--limit", "3"}, operatorLimitMax: {"parked", "--limit", "1000"},
+	server := func() *scriptedDoor {
+		return &scriptedDoor{answer: func(r *msg.Request) msg.Reply {
+			rest := parked
+			for len(rest) > 0 && rest[0].Place() <= r.After {
+				rest = rest[1:]
+			}
+			return msg.Reply{Parked: rest[:min(len(rest), r.Limit)]}
+		}}
+	}
+	for _, c := range []struct {
+		arguments        string
+		lines, asked     int
+		says, last, json string
+	}{
+		{"parked", 101, 1, "there are more: --after \"AGFjY291bnQAMDA5OQ\", or --all\n", "0099", ""},
+		{"parked list --limit 3", 4, 1, "there are more: --after \"AGFjY291bnQAMDAwMg\", or --all\n", "0002", ""},
+		{"parked --limit 3 --after AGFjY291bnQAMDAwMg", 4, 1, "there are more: --after \"AGFjY291bnQAMDAwNQ\", or --all\n", "0005", ""},
+		{"parked --after AGFjY291bnQAMjQ5NQ", 5, 1, "", "2499", ""},
+		{"parked --all --limit 1000", 2501, 3, "", "2499", ""},
+		{"parked list --all", 2501, 25, "", "2499", ""},
+		{"parked --json --limit 1000", 1, 1, "", "0999", `"next":"AGFjY291bnQAMDk5OQ"`},
+		{"parked --all --json --limit 1000", 3, 3, "", "2499", `"next":""`},
 	} {
-		got := runCommand(t, always(reply), "", arguments...)
-		says := fmt.Sprintf("these are %d of 2500: --limit shows up to 1000\n", limit)
-		if lines := strings.Count(got.stdout, "\n"); got.code != 0 || lines != limit+1 || got.stderr != says {
-			t.Errorf("%v: got code %d, %d lines, %q; want %d lines and %q", arguments, got.code, lines, got.stderr, limit+1, says)
+		door := server()
+		got := runCommand(t, door, "", strings.Fields(c.arguments)...)
+		lines := strings.Split(strings.TrimSuffix(got.stdout, "\n"), "\n")
+		last := lines[len(lines)-1]
+		if got.code != 0 || got.stderr != c.says || len(lines) != c.lines || len(door.asked) != c.asked {
+			t.Errorf("%s: got code %d, %d lines, %q, %d requests; want %d lines, %q, %d requests",
+				c.arguments, got.code, len(lines), got.stderr, len(door.asked), c.lines, c.says, c.asked)
+		}
+		if !strings.Contains(last, c.last) || !strings.Contains(last, c.json) || strings.Count(got.stdout, "KIND") > 1 {
+			t.Errorf("%s: the last line is %.200s", c.arguments, last)
 		}
 	}
 }
@@ -155,7 +182,7 @@ func TestListsAreAskedForAgain(t *testing.T) {
 func TestAnswersOfSomebodyElse(t *testing.T) {
 	for body, says := range map[string]string{
 		`{"other":[]}`: "read the server's list", `[1]`: "read the server's list", `{"parked":[{`: "read the server's list", "": "read the server's list",
-		`{"parked":[{"since":"soon"}]}`: "read the server's list",
+		`{"parked":[]}`: "read the server's list", `{"parked":[{"since":"soon"}],"next":""}`: "read the server's list",
 	} {
 		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
 		if got := runAt(t, other.URL, "", "parked"); got.code != 1 || !strings.Contains(got.stderr, says) {
@@ -285,6 +312,37 @@ func TestLifeOfAPoisonedEntity(t *testing.T) {
 	}
 }
 
+// TestWhatNobodyServesIsLookedAfter: the program does not serve a kind any more
+// that messages wait for. They can be given up, and wait for one that does.
+func TestWhatNobodyServesIsLookedAfter(t *testing.T) {
+	dir := t.TempDir()
+	s, stop := serve(t, dir, oldNotes())
+	for _, key := range []string{"a", "b"} {
+		mustRun(t, s, "send", "note", key, "put", `"late"`, "--delay", "1s")
+	}
+	stop()
+
+	others := holdfast.NewEntity[oldNote]("other")
+	touch := holdfast.NewUpdate[holdfast.Void, holdfast.Void](others, "touch")
+	s, stop = serve(t, dir, holdfast.NewApp("others", touch.Handle(holdfast.Plain(func(*holdfast.UpdateContext[oldNote]) error { return nil }))))
+	waitFor(t, s, 2, "parked", "--json")
+	if table := mustRun(t, s, "parked", "--limit", "1", "--all"); !strings.Contains(table, "\nnote  a    1") || !strings.Contains(table, "\nnote  b  1") {
+		t.Errorf("parked says %s", table)
+	}
+	mustRun(t, s, "parked", "skip", "note", "a")
+	waitFor(t, s, 1, "dead-letters", "--json")
+	mustRun(t, s, "parked", "resume", "note", "b")
+	waitFor(t, s, 1, "parked", "--json") // it is tried again, and still nobody serves it
+	stop()
+
+	s, stop = serve(t, dir, oldNotes())
+	defer stop()
+	until(t, s, "the entity of what was sent", func(got string) bool { return strings.Contains(got, `"b"`) }, "list", "note", "--json")
+	if got := mustRun(t, s, "get", "note", "b", "--json"); !strings.Contains(got, `"state":{"Text":"late"}`) {
+		t.Errorf("got %s, want what was sent", got)
+	}
+}
+
 func mustRun(t *testing.T, s *server.Server, arguments ...string) (stdout string) {
 	t.Helper()
 	got := runAt(t, s.Addr(), "", arguments...)
@@ -297,10 +355,15 @@ func mustRun(t *testing.T, s *server.Server, arguments ...string) (stdout string
 // waitFor runs a command that lists until its list has that many entries.
 func waitFor(t *testing.T, s *server.Server, total int, arguments ...string) {
 	t.Helper()
-	want := fmt.Sprintf(`"total":%d,`, total)
+	until(t, s, fmt.Sprintf("%d entries", total), func(got string) bool { return strings.Count(got, `"reason":`) == total }, arguments...)
+}
+
+// until runs a command until what it prints is as it has to become.
+func until(t *testing.T, s *server.Server, want string, holds func(stdout string) bool, arguments ...string) {
+	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) { // retries take their time
 		got := mustRun(t, s, arguments...)
-		if strings.Contains(got, want) {
+		if holds(got) {
 			return
 		}
 		if time.Now().After(end) {

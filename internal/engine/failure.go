@@ -67,15 +67,13 @@ func (p *Partition) retry(i *instance, attempts uint32) {
 func (p *Partition) park(i *instance, culprit *input, reason string) {
 	i.live.parked = &msg.Parked{Target: i.ref, Reason: reason, Since: p.now}
 	i.live.culprit = culprit
-	p.parked.Set(parkedKey(i.ref), i)
+	p.parked.Set(i.live.parked.Place(), i)
 }
 
 func (p *Partition) unpark(i *instance) {
-	p.parked.Delete(parkedKey(i.ref))
+	p.parked.Delete(i.live.parked.Place())
 	i.live.parked, i.live.culprit, i.live.faults, i.live.retryAt = nil, nil, 0, 0
 }
-
-func parkedKey(r msg.Ref) string { return r.Namespace + "\x00" + r.Kind + "\x00" + r.Key }
 
 // giveUp consumes an input without running it again. A message becomes a dead
 // letter; whoever waits hears of it.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,46 @@ func TestMessageForAHandlerThatIsGoneWaits(t *testing.T) {
 	r.restart(nil)
 	if got := r.root("b"); got != "1" {
 		t.Fatalf("count is %q, want 1", got)
+	}
+}
+
+// Lists for operators come in pages: each begins behind the last entry of the
+// one before and has at most as many as were asked for.
+func TestListsOfWhatStoppedComeInPages(t *testing.T) {
+	r := newRig(t, 1, Limits{AttemptsMax: 1}, thing("stuck", "lost"))
+	r.program["stuck"] = func(*msg.Turn) *msg.Outcome { return &msg.Outcome{Fault: "no program is connected"} }
+	r.program["lost"] = func(*msg.Turn) *msg.Outcome {
+		return &msg.Outcome{Panicked: true, Err: msg.Errorf(msg.CodePanic, msg.ClassFailed, "oh")}
+	}
+	for _, key := range []string{"e", "b", "d", "a", "c"} {
+		want(t, r.call(msg.Request{Operation: msg.OperationSubmit, Target: ref(key), Handler: "stuck"}), "")
+		want(t, r.call(msg.Request{Operation: msg.OperationSubmit, Target: ref("lost" + key), Handler: "lost"}), "")
+	}
+	ids := map[string]bool{}
+	for limit, pages := range map[int]string{0: "[abcde]", 1: "[a b c d e ]", 2: "[ab cd e]", 5: "[abcde ]", 6: "[abcde]"} {
+		var parked, lost []string
+		for after, full := "", true; full; {
+			keys := ""
+			list := r.call(msg.Request{Operation: msg.OperationParked, After: after, Limit: limit}).Parked
+			for n := range list {
+				keys, after = keys+list[n].Target.Key, list[n].Place()
+			}
+			parked, full = append(parked, keys), len(list) == limit && limit > 0
+		}
+		for after, full := "", true; full; {
+			list := r.call(msg.Request{Operation: msg.OperationDeadLetters, After: after, Limit: limit}).DeadLetters
+			for n := range list {
+				if after >= list[n].Place() {
+					t.Errorf("limit %d: a dead letter is out of order", limit)
+				}
+				lost, after = append(lost, list[n].Message.Target.Key), list[n].Place()
+				ids[after] = true
+			}
+			full = len(list) == limit && limit > 0
+		}
+		if got := fmt.Sprint(parked); got != pages || len(lost) != 5 || len(ids) != 5 {
+			t.Errorf("limit %d: parked %s, want %s; dead letters %v, %d different, want 5", limit, got, pages, lost, len(ids))
+		}
 	}
 }
 

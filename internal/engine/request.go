@@ -415,13 +415,12 @@ func (p *Partition) requestResult(r *msg.Request, w msg.Waiter) {
 	}
 }
 
-func (p *Partition) requestParked(_ *msg.Request, w msg.Waiter) {
+func (p *Partition) requestParked(r *msg.Request, w msg.Waiter) {
 	var list []msg.Parked
-	p.parked.Scan(func(_ string, i *instance) bool {
+	page(&p.parked, r, func(i *instance) {
 		entry := *i.live.parked
 		entry.Waiting = i.live.queue.len()
 		list = append(list, entry)
-		return true
 	})
 	p.answer(w, 0, msg.Reply{Found: true, Parked: list})
 }
@@ -469,12 +468,9 @@ func (p *Partition) parkedInstance(ref msg.Ref, w msg.Waiter) *instance {
 	return i
 }
 
-func (p *Partition) requestDeadLetters(_ *msg.Request, w msg.Waiter) {
+func (p *Partition) requestDeadLetters(r *msg.Request, w msg.Waiter) {
 	var list []msg.DeadLetter
-	p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
-		list = append(list, *d)
-		return true
-	})
+	page(&p.deadLetters, r, func(d *msg.DeadLetter) { list = append(list, *d) })
 	p.answer(w, p.index, msg.Reply{Found: true, DeadLetters: list})
 }
 

@@ -2,6 +2,7 @@ package ingress_test
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -58,30 +59,41 @@ func TestAnEmptyListIsAnAnswer(t *testing.T) {
 	}
 }
 
-func TestParkedAndDeadLettersOfAllPartitionsAreJoined(t *testing.T) {
+func TestParkedAndDeadLettersOfAllPartitionsAreMergedInOrderAndCut(t *testing.T) {
 	p := &partitions{answer: func(p msg.Partition, _ msg.Command) (msg.Reply, bool) {
 		if p == 2 {
 			return msg.Reply{Found: true}, true
 		}
 		return msg.Reply{
-			Found: true, Parked: []msg.Parked{{Waiting: int(p)}, {Waiting: int(p) + 10}},
-			DeadLetters: []msg.DeadLetter{{Time: msg.Time(p)}},
+			Found: true, Parked: []msg.Parked{parkedAt(4 - int(p)), parkedAt(14 - int(p))},
+			DeadLetters: []msg.DeadLetter{deadAt(4 - int(p))},
 		}, true
 	}}
+	parked := []msg.Parked{parkedAt(1), parkedAt(3), parkedAt(4), parkedAt(11), parkedAt(13), parkedAt(14)}
+	letters := []msg.DeadLetter{deadAt(1), deadAt(3), deadAt(4)}
 	for _, operation := range []msg.Operation{msg.OperationParked, msg.OperationDeadLetters} {
-		p.told = nil
-		reply := openIngress(p).Do(t.Context(), &msg.Request{Operation: operation})
-		want := msg.Reply{
-			Found:       true,
-			Parked:      []msg.Parked{{Waiting: 0}, {Waiting: 10}, {Waiting: 1}, {Waiting: 11}, {Waiting: 3}, {Waiting: 13}},
-			DeadLetters: []msg.DeadLetter{{Time: 0}, {Time: 1}, {Time: 3}},
+		for limit, want := range map[int]msg.Reply{
+			0: {Found: true, Parked: parked, DeadLetters: letters},
+			2: {Found: true, Parked: parked[:2], DeadLetters: letters[:2]},
+			9: {Found: true, Parked: parked, DeadLetters: letters},
+		} {
+			p.told = nil
+			reply := openIngress(p).Do(t.Context(), &msg.Request{Operation: operation, After: "x", Limit: limit})
+			if !reflect.DeepEqual(reply, want) {
+				t.Errorf("operation %d, limit %d: got %+v, want %+v", operation, limit, reply, want)
+			}
+			checkEveryPartition(t, p, func(r *msg.Request) bool {
+				return r.Operation == operation && r.After == "x" && r.Limit == limit
+			})
 		}
-		if !reflect.DeepEqual(reply, want) {
-			t.Errorf("operation %d: got %+v, want %+v", operation, reply, want)
-		}
-		checkEveryPartition(t, p, func(r *msg.Request) bool { return r.Operation == operation })
 	}
 }
+
+func parkedAt(n int) msg.Parked {
+	return msg.Parked{Target: msg.Ref{Kind: "account", Key: fmt.Sprintf("%02d", n)}}
+}
+
+func deadAt(n int) msg.DeadLetter { return msg.DeadLetter{ID: msg.NewInvocationID(0, 0, uint64(n))} }
 
 // TestOnePartitionThatFailsFailsTheWhole: half an answer would look like a whole
 // one. The others are heard to the end, so that nothing is left.

@@ -3,6 +3,7 @@ package ingress
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -402,7 +403,7 @@ func (i *Ingress) list(ctx context.Context, r *msg.Request) msg.Reply {
 	return msg.Reply{Found: true, Keys: keys}
 }
 
-// everywhere joins what all partitions answer.
+// everywhere merges what all partitions answer, in order of place.
 func (i *Ingress) everywhere(ctx context.Context, r *msg.Request) msg.Reply {
 	replies, err := i.each(ctx, r)
 	if err != nil {
@@ -412,6 +413,12 @@ func (i *Ingress) everywhere(ctx context.Context, r *msg.Request) msg.Reply {
 	for p := range replies {
 		all.Parked = append(all.Parked, replies[p].Parked...)
 		all.DeadLetters = append(all.DeadLetters, replies[p].DeadLetters...)
+	}
+	slices.SortStableFunc(all.Parked, func(a, b msg.Parked) int { return strings.Compare(a.Place(), b.Place()) })
+	slices.SortStableFunc(all.DeadLetters, func(a, b msg.DeadLetter) int { return strings.Compare(a.Place(), b.Place()) })
+	if r.Limit > 0 {
+		all.Parked = all.Parked[:min(len(all.Parked), r.Limit)]
+		all.DeadLetters = all.DeadLetters[:min(len(all.DeadLetters), r.Limit)]
 	}
 	return all
 }

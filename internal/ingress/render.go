@@ -74,9 +74,7 @@ func AppendList(b []byte, keys []string, next string) []byte {
 	for i, key := range keys {
 		b = appendString(appendComma(b, i), key)
 	}
-	b = append(b, `],"next":`...)
-	b = appendString(b, next)
-	return append(b, '}')
+	return appendNext(b, next)
 }
 
 // Page cuts the answer to a list request that asked for one key more than the
@@ -134,8 +132,9 @@ func AppendResult(b []byte, id msg.InvocationID, reply *msg.Reply) []byte {
 	return append(b, '}')
 }
 
-// AppendParked appends {"parked":[{"kind","key","reason","since","waiting"}]}.
-func AppendParked(b []byte, parked []msg.Parked) []byte {
+// AppendParked appends {"parked":[{"kind","key","reason","since","waiting"}],
+// "next"}. next is empty after the last page.
+func AppendParked(b []byte, parked []msg.Parked, next string) []byte {
 	b = append(b, `{"parked":[`...)
 	for i := range parked {
 		p := &parked[i]
@@ -151,12 +150,19 @@ func AppendParked(b []byte, parked []msg.Parked) []byte {
 		b = strconv.AppendInt(b, int64(p.Waiting), 10)
 		b = append(b, '}')
 	}
-	return append(b, `]}`...)
+	return appendNext(b, next)
+}
+
+// appendNext ends a page.
+func appendNext(b []byte, next string) []byte {
+	b = append(b, `],"next":`...)
+	b = appendString(b, next)
+	return append(b, '}')
 }
 
 // AppendDeadLetters appends {"dead_letters":[{"id","kind","key","handler",
-// "input","reason","time"}]}.
-func AppendDeadLetters(b []byte, letters []msg.DeadLetter) []byte {
+// "input","reason","time"}],"next"}. next is empty after the last page.
+func AppendDeadLetters(b []byte, letters []msg.DeadLetter, next string) []byte {
 	b = append(b, `{"dead_letters":[`...)
 	for i := range letters {
 		l := &letters[i]
@@ -176,7 +182,7 @@ func AppendDeadLetters(b []byte, letters []msg.DeadLetter) []byte {
 		b = appendTime(b, l.Time)
 		b = append(b, '}')
 	}
-	return append(b, `]}`...)
+	return appendNext(b, next)
 }
 
 // AppendInspect appends {"kind","key","version","state"}. Maps and lists of the

@@ -228,8 +228,8 @@ type Request struct {
 	NotBefore   Time // OperationSubmit: not before this time
 	Deadline    Time // do not begin after this time
 	Invocation  InvocationID
-	After       string // OperationList: keys after this one
-	Limit       int    // OperationList: at most so many keys
+	After       string // OperationList: keys after this one; OperationParked, OperationDeadLetters: places after this one
+	Limit       int    // OperationList, OperationParked, OperationDeadLetters: at most so many; the latter two: 0 is all
 	Wait        bool   // OperationResult, OperationDescribe: answer when it has ended
 	OnConflict  ConflictPolicy
 	Promise     PromiseID      // OperationResolve; Target is its workflow
@@ -277,6 +277,12 @@ type Parked struct {
 	Waiting int // inputs in its queue
 }
 
+// Place is where a parked instance stands in a list of them: by namespace, kind
+// and key.
+func (p *Parked) Place() string {
+	return p.Target.Namespace + "\x00" + p.Target.Kind + "\x00" + p.Target.Key
+}
+
 // DeadLetter is a message that was given up.
 type DeadLetter struct {
 	ID      InvocationID
@@ -284,6 +290,9 @@ type DeadLetter struct {
 	Reason  string
 	Time    Time
 }
+
+// Place is where a dead letter stands in a list of them: by its invocation.
+func (d *DeadLetter) Place() string { return string(d.ID[:]) }
 
 // MessageKind says what a message is. The numbers are on the wire.
 type MessageKind uint8

@@ -62,7 +62,7 @@ func addKind(paths object, kind *msg.Kind) {
 	}
 	paths[root] = object{
 		"get": operation("_list", "List keys in order",
-			[]object{queryParameter("limit", object{"type": "integer", "minimum": 1, "maximum": ingress.ListLimitMax}), queryParameter("after", stringSchema)},
+			[]object{limitParameter, queryParameter("after", stringSchema)},
 			object{"200": jsonResponse("A page of keys; next is empty after the last", reference("Page"))}),
 	}
 	paths[root+"/{key}"] = object{
@@ -107,7 +107,7 @@ func addHandler(paths object, root string, kind *msg.Kind, handler *msg.Handler)
 	}
 	paths[path] = operation(id, common, object{"200": result})
 	paths[path+"/send"] = operation(id+".send",
-		append(common, queryParameter("delay", stringSchema), queryParameter("at", object{"type": "string", "format": "date-time"})),
+		append(common, queryParameter("delay", stringSchema), queryParameter("at", timeSchema)),
 		object{"202": jsonResponse("The request is durable", reference("Submitted"))})
 }
 
@@ -125,11 +125,11 @@ func serverPaths() object {
 		"/v1/invocations/{id}": object{"get": operation("invocation", "Status and result of a sent invocation",
 			object{"200": jsonResponse("As it stands", reference("Invocation"))}, id, queryParameter("wait", stringSchema))},
 		"/v1/parked": object{"get": operation("parked", "Entities that have stopped taking inputs",
-			object{"200": jsonResponse("The entities", object{"type": "object"})})},
+			object{"200": jsonResponse("A page of entities; next is empty after the last", reference("ParkedPage"))}, limitParameter, cursorParameter)},
 		"/v1/parked/{kind}/{key}/resume": object{"post": operation("resume", "Take a parked entity up again", done, kind, keyParameter)},
 		"/v1/parked/{kind}/{key}/skip":   object{"post": operation("skip", "Give up the input that an entity is parked on", done, kind, keyParameter)},
 		"/v1/dead-letters": object{"get": operation("deadLetters", "Messages that were given up",
-			object{"200": jsonResponse("The messages", object{"type": "object"})})},
+			object{"200": jsonResponse("A page of messages; next is empty after the last", reference("DeadLetterPage"))}, limitParameter, cursorParameter)},
 		"/v1/dead-letters/{id}":           object{"delete": operation("discard", "Forget a message", done, id)},
 		"/v1/dead-letters/{id}/redeliver": object{"post": operation("redeliver", "Take a message up again", done, id)},
 		"/healthz":                        object{"get": operation("health", "Whether the process answers", object{"200": emptyResponse("It does")})},
@@ -141,11 +141,17 @@ func serverPaths() object {
 
 var (
 	stringSchema = object{"type": "string"}
+	timeSchema   = object{"type": "string", "format": "date-time"}
 	keyParameter = object{
 		"name": "key", "in": "path", "required": true,
 		"description": "1 to 1,024 bytes of UTF-8, escaped; not . or ..",
 		"schema":      object{"type": "string", "minLength": 1},
 	}
+)
+
+var (
+	limitParameter  = queryParameter("limit", object{"type": "integer", "minimum": 1, "maximum": ingress.ListLimitMax, "default": ingress.ListLimitDefault})
+	cursorParameter = described(queryParameter("after", stringSchema), "The next of the page before, unchanged")
 )
 
 func pathParameter(name string) object {
@@ -212,8 +218,14 @@ func components() object {
 			"Invocation": properties("id status", object{
 				"id": stringSchema, "status": object{"enum": []string{"pending", "completed", "failed"}},
 				"result": object{}, "error": reference("ErrorObject")}),
+			"ParkedPage": properties("parked next", object{"next": stringSchema, "parked": object{"type": "array", "items": properties(
+				"kind key reason since waiting", object{"kind": stringSchema, "key": stringSchema, "reason": stringSchema,
+					"since": timeSchema, "waiting": integerSchema})}}),
+			"DeadLetterPage": properties("dead_letters next", object{"next": stringSchema, "dead_letters": object{"type": "array", "items": properties(
+				"id kind key handler input reason time", object{"id": stringSchema, "kind": stringSchema, "key": stringSchema,
+					"handler": stringSchema, "input": object{}, "reason": stringSchema, "time": timeSchema})}}),
 			"Reminders": properties("reminders", object{"reminders": object{"type": "array", "items": properties("name handler due", object{
-				"name": stringSchema, "handler": stringSchema, "due": object{"type": "string", "format": "date-time"},
+				"name": stringSchema, "handler": stringSchema, "due": timeSchema,
 				"every": stringSchema, "cron": stringSchema})}}),
 		},
 	}

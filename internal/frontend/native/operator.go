@@ -7,38 +7,47 @@ import (
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// listParked answers GET /v1/parked.
+// listParked answers GET /v1/parked[?limit=&after=].
 func (h *Handler) listParked(w http.ResponseWriter, r *http.Request) int {
-	reply, status := h.operatorList(w, r, msg.OperationParked)
-	if status != 0 {
-		return status
-	}
-	return writeJSON(w, http.StatusOK, ingress.AppendParked(nil, reply.Parked))
+	return h.operatorList(w, r, msg.OperationParked, func(reply *msg.Reply, limit int) []byte {
+		page, next := ingress.PageOfParked(reply.Parked, limit)
+		return ingress.AppendParked(nil, page, next)
+	})
 }
 
-// listDeadLetters answers GET /v1/dead-letters.
+// listDeadLetters answers GET /v1/dead-letters[?limit=&after=].
 func (h *Handler) listDeadLetters(w http.ResponseWriter, r *http.Request) int {
-	reply, status := h.operatorList(w, r, msg.OperationDeadLetters)
-	if status != 0 {
-		return status
-	}
-	return writeJSON(w, http.StatusOK, ingress.AppendDeadLetters(nil, reply.DeadLetters))
+	return h.operatorList(w, r, msg.OperationDeadLetters, func(reply *msg.Reply, limit int) []byte {
+		page, next := ingress.PageOfDeadLetters(reply.DeadLetters, limit)
+		return ingress.AppendDeadLetters(nil, page, next)
+	})
 }
 
-// operatorList asks for a list. A status that is not 0 says that it has
-// answered itself.
-func (h *Handler) operatorList(w http.ResponseWriter, r *http.Request, operation msg.Operation) (reply msg.Reply, status int) {
+// operatorList answers with a page of a list.
+func (h *Handler) operatorList(w http.ResponseWriter, r *http.Request, operation msg.Operation, page func(*msg.Reply, int) []byte) int {
 	if !isGet(r) {
-		return reply, refuseMethod(w, r, http.MethodGet, http.MethodHead)
+		return refuseMethod(w, r, http.MethodGet, http.MethodHead)
 	}
-	if _, err := parameters(r); err != nil {
-		return reply, writeError(w, err)
+	values, err := parameters(r, "limit", "after")
+	if err != nil {
+		return writeError(w, err)
 	}
-	reply = h.door.Do(r.Context(), &msg.Request{Operation: operation})
+	limit, err := listLimit(values.Get("limit"))
+	if err != nil {
+		return writeError(w, err)
+	}
+	request := &msg.Request{Operation: operation, Limit: limit + 1} // one more shows whether a page follows
+	if request.After, err = ingress.ParseCursor(values.Get("after")); err != nil {
+		return writeError(w, err)
+	}
+	if _, err = h.readHeader(r.Header, request); err != nil {
+		return writeError(w, err)
+	}
+	reply := h.do(r.Context(), request)
 	if reply.Err != nil {
-		return reply, writeError(w, reply.Err)
+		return writeError(w, reply.Err)
 	}
-	return reply, 0
+	return writeJSON(w, http.StatusOK, page(&reply, limit))
 }
 
 // serveParked answers POST /v1/parked/{kind}/{key}/resume and …/skip.

@@ -256,9 +256,21 @@ var operatorCases = []routeCase{
 	{
 		name: "parked entities", method: "GET", path: "/v1/parked",
 		reply:      msg.Reply{Parked: []msg.Parked{{Target: alice, Reason: "does not decode", Since: at(0), Waiting: 2}}},
-		want:       msg.Request{Operation: msg.OperationParked},
+		want:       msg.Request{Operation: msg.OperationParked, Limit: 101},
 		wantStatus: 200,
-		wantBody:   `{"parked":[{"kind":"account","key":"alice","reason":"does not decode","since":"2026-03-01T12:00:00Z","waiting":2}]}`,
+		wantBody:   `{"parked":[{"kind":"account","key":"alice","reason":"does not decode","since":"2026-03-01T12:00:00Z","waiting":2}],"next":""}`,
+	},
+	{
+		name: "a page of parked entities", method: "GET", path: "/v1/parked?limit=1&after=AGEAYg",
+		reply:      msg.Reply{Parked: []msg.Parked{{Target: alice, Since: at(0)}, {Target: msg.Ref{Kind: "account", Key: "bob"}}}},
+		want:       msg.Request{Operation: msg.OperationParked, Limit: 2, After: "\x00a\x00b"},
+		wantStatus: 200,
+		wantBody:   `{"parked":[{"kind":"account","key":"alice","reason":"","since":"2026-03-01T12:00:00Z","waiting":0}],"next":"AGFjY291bnQAYWxpY2U"}`,
+	},
+	{
+		name: "a list within a time", method: "GET", path: "/v1/dead-letters?limit=5000", header: []string{"Request-Timeout", "1"},
+		want:       msg.Request{Operation: msg.OperationDeadLetters, Limit: 1001, Deadline: at(time.Second)},
+		wantStatus: 200, wantBody: `{"dead_letters":[],"next":""}`,
 	},
 	{
 		name: "resume", method: "POST", path: "/v1/parked/account/a%2Fb/resume",
@@ -274,10 +286,10 @@ var operatorCases = []routeCase{
 		name: "dead letters", method: "GET", path: "/v1/dead-letters",
 		reply: msg.Reply{DeadLetters: []msg.DeadLetter{{ID: anID, Reason: "gave up", Time: at(0),
 			Message: msg.Message{Target: alice, Handler: "deposit", Payload: jsonPayload("1")}}}},
-		want:       msg.Request{Operation: msg.OperationDeadLetters},
+		want:       msg.Request{Operation: msg.OperationDeadLetters, Limit: 101},
 		wantStatus: 200,
 		wantBody: `{"dead_letters":[{"id":"` + anIDText + `","kind":"account","key":"alice","handler":"deposit",` +
-			`"input":1,"reason":"gave up","time":"2026-03-01T12:00:00Z"}]}`,
+			`"input":1,"reason":"gave up","time":"2026-03-01T12:00:00Z"}],"next":""}`,
 	},
 	{
 		name: "redeliver", method: "POST", path: "/v1/dead-letters/" + anIDText + "/redeliver",
