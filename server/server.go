@@ -153,7 +153,7 @@ func (s *Server) shutdown(n running, data host.Host) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
 	if inside := s.gate.close(ctx); inside > 0 {
-		logger.Warn("requests did not end in time", "requests", inside, "timeout", s.config.ShutdownTimeout)
+		logger.Warn("requests did not end in time", "requests", inside, "timeout_ms", s.config.ShutdownTimeout.Milliseconds())
 	}
 	s.metrics.node.forget()
 	err := explain("stop", n.Close(ctx))

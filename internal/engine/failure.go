@@ -51,6 +51,11 @@ func (p *Partition) panicked(in *input, err *msg.Error) {
 	p.retry(in.target, in.attempts)
 }
 
+// report tells operators what has stopped.
+func (p *Partition) report(r msg.Reply) {
+	p.out.Effects = append(p.out.Effects, msg.Effect{Kind: msg.EffectReport, Reply: r})
+}
+
 // retry lets an instance wait before its next attempt.
 func (p *Partition) retry(i *instance, attempts uint32) {
 	limits := &p.config.Limits
@@ -68,6 +73,7 @@ func (p *Partition) park(i *instance, culprit *input, reason string) {
 	i.live.parked = &msg.Parked{Target: i.ref, Reason: reason, Since: p.now}
 	i.live.culprit = culprit
 	p.parked.Set(i.live.parked.Place(), i)
+	p.report(msg.Reply{Parked: []msg.Parked{*i.live.parked}})
 }
 
 func (p *Partition) unpark(i *instance) {
@@ -90,6 +96,7 @@ func (p *Partition) giveUp(in *input, code, reason string) {
 		p.stats.DeadLettered++
 		r.DeadLetters = []msg.DeadLetter{{ID: in.message.Invocation, Message: *in.message, Reason: o.Err.Message, Time: p.now}}
 		p.boundDeadLetters(r)
+		p.report(msg.Reply{DeadLetters: r.DeadLetters})
 	}
 	p.finish(r, in, o)
 }

@@ -209,7 +209,7 @@ func TestTheWarningNamesTheHandlerAndTheCure(t *testing.T) {
 		if text := warnings[0]["msg"].(string); !strings.Contains(text, "activity") {
 			t.Errorf("%q does not name the cure, an activity", text)
 		}
-		if after := time.Duration(warnings[0]["after"].(float64)); after <= warnAfter || after > warnAfter+writeOffAfter {
+		if after := time.Duration(warnings[0]["after_ms"].(float64)) * time.Millisecond; after <= warnAfter || after > warnAfter+writeOffAfter {
 			t.Errorf("warned after %v, want a little more than %v", after, warnAfter)
 		}
 		r.end(t, 1)

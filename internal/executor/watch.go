@@ -112,5 +112,5 @@ func (p *Pool) writeOff(e *executor) {
 func (p *Pool) warn(t Task, age time.Duration) {
 	m := t.Turn.Message
 	p.config.Logger.Warn("a handler has not returned: only its own entity waits; handlers must not wait, put waiting and long work into an activity",
-		"kind", m.Target.Kind, "key", m.Target.Key, "handler", m.Handler, "invocation", m.Invocation.String(), "after", age)
+		"kind", m.Target.Kind, "key", m.Target.Key, "handler", m.Handler, "invocation", m.Invocation.String(), "after_ms", age.Milliseconds())
 }

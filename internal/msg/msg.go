@@ -657,6 +657,7 @@ const (
 	EffectDeliver                     // Message to Message.ID.Destination; after append
 	EffectAck                         // Ack to Ack.Source; after append
 	EffectReply                       // Reply to Waiter; when the partition is durable at Index
+	EffectReport                      // one of Reply.Parked or Reply.DeadLetters that is new, for operators; after append
 	EffectPerform                     // Task; when the partition is durable at Index
 	EffectInterrupt                   // Task: its attempt is not needed any more; after append
 )

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/engine"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/node"
 )
 
 func TestHandlersThatBlockSlowNobodyElse(t *testing.T) {
@@ -127,6 +129,7 @@ func TestAMessageWhoseHandlerPanicsIsRetriedAndThenADeadLetter(t *testing.T) {
 	if len(letters) != 1 || letters[0].ID != submitted.Invocation || !strings.Contains(letters[0].Reason, "as was asked") {
 		t.Errorf("got %+v, want the message and why", letters)
 	}
+	r.logged("a message was given up", "kind=cell", "handler=do", "invocation="+submitted.Invocation.String(), "as was asked")
 	r.crash()
 	r.start()
 	if again := r.ask(&msg.Request{Operation: msg.OperationDeadLetters}).DeadLetters; len(again) != 1 || len(attempts) > 0 {
@@ -158,6 +161,7 @@ func TestAStateThatDoesNotDecodeParksItsEntityUntilCodeComesThatDecodesIt(t *tes
 	if len(parked) != 1 || parked[0].Target != (msg.Ref{Kind: "cell", Key: "old"}) || !strings.Contains(parked[0].Reason, "does not decode") || parked[0].Waiting != 1 {
 		t.Errorf("got %+v, want the entity, why, and what waits", parked)
 	}
+	r.logged("an entity has stopped taking inputs", "kind=cell", "key=old", "does not decode")
 	reply := r.do("old", order{Write: "refused"})
 	if r.wantCode(reply, msg.CodeUnavailable); !strings.Contains(reply.Err.Message, "cell/old") {
 		t.Errorf("got %v, want to hear which entity", reply.Err)
@@ -177,5 +181,38 @@ func TestAStateThatDoesNotDecodeParksItsEntityUntilCodeComesThatDecodesIt(t *tes
 	if got := r.ask(&msg.Request{Operation: msg.OperationParked}).Parked; len(got) > 0 {
 		t.Errorf("%+v is still parked", got)
 	}
+	r.stop()
+}
+
+// TestTheLogIsNotFloodedWithWhatHasStopped: code that can read nothing stops
+// everything at once. The lists have all of it; the log says so.
+func TestTheLogIsNotFloodedWithWhatHasStopped(t *testing.T) {
+	r := newRig(t)
+	var ahead atomic.Int64
+	r.config = node.Config{Loops: 1, Limits: engine.Limits{AttemptsMax: 1}, Now: func() time.Time {
+		return time.Now().Add(time.Duration(ahead.Load()))
+	}}
+	r.start()
+	given, logged := 0, 0
+	giveUp := func(count, more int) {
+		t.Helper()
+		for range count {
+			r.must(r.ask(&msg.Request{Operation: msg.OperationSubmit, Target: msg.Ref{Kind: "cell", Key: fmt.Sprint(given)}, Handler: "do",
+				Payload: payload(order{Panic: true})}))
+			given++
+		}
+		r.until("all are given up", func() bool {
+			return len(r.ask(&msg.Request{Operation: msg.OperationDeadLetters}).DeadLetters) == given
+		})
+		logged += more
+		if got := strings.Count(r.log.String(), "a message was given up"); got != logged {
+			t.Errorf("%d of %d are in the log, want %d", got, given, logged)
+		}
+	}
+	giveUp(20, 20)
+	r.logged("for a minute no more of this is logged")
+	giveUp(20, 0)
+	ahead.Store(int64(time.Minute))
+	giveUp(5, 5)
 	r.stop()
 }

@@ -69,6 +69,7 @@ type Node struct {
 	saver     *saver
 	observed  []observed        // by loop
 	tasks     [][]executor.Task // by loop: memory of take
+	told      []told            // by loop
 	recovery  Recovery
 
 	failed  chan error    // yields why the log has failed, once
@@ -135,6 +136,7 @@ func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.
 	}
 	n.observed = make([]observed, c.Loops)
 	n.tasks = make([][]executor.Task, c.Loops)
+	n.told = make([]told, c.Loops)
 	n.ingress = ingress.New(ingress.Config{
 		Description: c.Program.Describe(), Partitions: len(recovered), Room: c.Host.Log().Room,
 		Command: func(p msg.Partition, cmd msg.Command) { n.driver.Command(p, cmd) },
@@ -188,6 +190,9 @@ func (n *Node) take(loop int, o *partition.Output) {
 	}
 	for _, c := range o.Published {
 		n.saver.publish(loop, c)
+	}
+	for i := range o.Reports {
+		n.tell(loop, &o.Reports[i])
 	}
 	if o.Flushed {
 		n.flushed <- loop

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -234,6 +236,17 @@ func (r *rig) ask(request *msg.Request) msg.Reply {
 	defer time.AfterFunc(patience, cancel).Stop()
 	defer cancel()
 	return r.Door().Do(ctx, request)
+}
+
+// logged checks that one line of the log says all of that.
+func (r *rig) logged(says ...string) {
+	r.t.Helper()
+	for line := range strings.Lines(r.log.String()) {
+		if !slices.ContainsFunc(says, func(text string) bool { return !strings.Contains(line, text) }) {
+			return
+		}
+	}
+	r.t.Errorf("no line of the log says %q:\n%s", says, r.log)
 }
 
 // must fails the test if a reply is an error.

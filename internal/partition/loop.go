@@ -75,6 +75,7 @@ type Output struct {
 	Turns     []Turn
 	Routed    []Routed
 	Answers   []Answer
+	Reports   []msg.Reply // of what has stopped, for operators
 	Slices    []Slice
 	Published []host.Checkpoint // complete, and durable at their ends
 	Appended  bool              // records were appended, or are waited for
@@ -85,8 +86,9 @@ func (o *Output) reset() {
 	clear(o.Turns)
 	clear(o.Routed)
 	clear(o.Answers)
+	clear(o.Reports)
 	clear(o.Slices)
-	*o = Output{Turns: o.Turns[:0], Routed: o.Routed[:0], Answers: o.Answers[:0], Slices: o.Slices[:0], Published: o.Published[:0]}
+	*o = Output{Turns: o.Turns[:0], Routed: o.Routed[:0], Answers: o.Answers[:0], Reports: o.Reports[:0], Slices: o.Slices[:0], Published: o.Published[:0]}
 }
 
 // member is a partition of a loop.
@@ -323,6 +325,8 @@ func (l *Loop) effect(m *member, e *msg.Effect) int {
 		l.route(e.Ack.Source, msg.Command{Kind: msg.CommandAck, Ack: e.Ack})
 	case msg.EffectReply:
 		return l.release(m, e)
+	case msg.EffectReport:
+		l.out.Reports = append(l.out.Reports, e.Reply)
 	}
 	return 0
 }
