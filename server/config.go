@@ -105,17 +105,26 @@ func (c Config) Validate() error {
 	if c.App != nil {
 		mistakes = append(mistakes, c.App.Validate())
 	}
-	mistake(c.DataDir != "" || c.Host != nil, "Config.DataDir is empty: name the directory for the data")
+	mistake(c.DataDir != "" || c.Host != nil, "Config.DataDir (--data) is empty: name the directory for the data")
 	mistake(c.DataDir == "" || c.Host == nil, "Config.DataDir and Config.Host are both set: the data is in one place")
 	mistake(c.Partitions >= 0 && c.Partitions <= partitionsMax,
-		"Config.Partitions is %d: it must be from 1 to %d, or 0 for what the directory was made for", c.Partitions, partitionsMax)
+		"Config.Partitions (--partitions) is %d: it must be from 1 to %d, or 0 for what the directory was made for", c.Partitions, partitionsMax)
 	if c.Listen != "" {
-		_, _, err := net.SplitHostPort(c.Listen)
-		mistake(err == nil, "Config.Listen is %q: it must be host:port, such as %s", c.Listen, ListenDefault)
+		mistake(isAddress(c.Listen), "Config.Listen (--listen) is %q: it must be host:port, such as %s", c.Listen, ListenDefault)
 	}
 	mistake(c.BodyBytesMax >= 0, "Config.BodyBytesMax is %d: it must not be below zero", c.BodyBytesMax)
-	mistake(c.Executors >= 0, "Config.Executors is %d: it must not be below zero", c.Executors)
+	mistake(c.Executors >= 0, "Config.Executors (--executors) is %d: it must not be below zero", c.Executors)
 	mistake(c.Retention >= 0 && c.RetentionMin >= 0 && c.ShutdownTimeout >= 0,
-		"Config has a time below zero: Retention %v, RetentionMin %v, ShutdownTimeout %v", c.Retention, c.RetentionMin, c.ShutdownTimeout)
+		"Config has a time below zero: Retention (--retention) %v, RetentionMin %v, ShutdownTimeout (--shutdown-timeout) %v", c.Retention, c.RetentionMin, c.ShutdownTimeout)
 	return errors.Join(mistakes...)
+}
+
+// isAddress says whether the text has the form of an address to listen at.
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port) // a number in range, or a name of /etc/services
+	return err == nil
 }

@@ -391,7 +391,7 @@ func TestConfigIsValidated(t *testing.T) {
 	if !errors.Is(err, ErrInvalid) {
 		t.Fatalf("got %v, want ErrInvalid", err)
 	}
-	for _, part := range []string{"App is nil", "DataDir is empty", "Partitions is 2000", `Listen is "here"`, "BodyBytesMax", "Executors", "Retention"} {
+	for _, part := range []string{"App is nil", "DataDir (--data) is empty", "Partitions (--partitions) is 2000", `Listen (--listen) is "here"`, "BodyBytesMax", "Executors", "Retention"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("the error does not say %q: %v", part, err)
 		}
@@ -461,6 +461,11 @@ func TestErrorCodesAreBounded(t *testing.T) {
 
 // TestCommandLine runs Main without a process.
 func TestCommandLine(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	for _, c := range []struct {
 		arguments []string
 		code      int
@@ -478,7 +483,9 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"serve", "--partitions", "many"}, 2, "", "many"},
 		{[]string{"serve", "--partitions", "2000"}, 2, "", "it must be from 1 to 1024"},
 		{[]string{"serve", "--log-format", "yaml"}, 2, "", "want text, json or auto"},
-		{[]string{"serve", "--listen", "127.0.0.1:99999", "--data", t.TempDir()}, 1, "", "99999"},
+		{[]string{"serve", "--listen", "127.0.0.1:99999"}, 2, "", "(--listen) is \"127.0.0.1:99999\""},
+		{[]string{"serve", "--executors", "-1"}, 2, "", "(--executors) is -1"},
+		{[]string{"serve", "--listen", taken.Addr().String(), "--data", t.TempDir()}, 1, "", "the address is in use"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), tallyApp(), append([]string{"tally"}, c.arguments...), &stdout, &stderr)

@@ -181,7 +181,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	}
 	p.config.Marks.close()
 	if left > 0 {
-		return fmt.Errorf("stop with %d handlers that have not returned; what they were doing is done again at the next start", left)
+		return fmt.Errorf("stop with %d handlers that have not returned: messages that they had are handled again at the next start, callers have to ask again", left)
 	}
 	return nil
 }
