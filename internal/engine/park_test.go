@@ -46,7 +46,8 @@ func TestStateThatDoesNotDecodeParksItsInstance(t *testing.T) {
 		t.Fatalf("parked: %+v", parked)
 	}
 	reply := r.call(msg.Request{Target: ref(to[0]), Handler: "add", Identity: session(1, 1)})
-	if want(t, reply, msg.CodeUnavailable); !strings.Contains(reply.Err.Message, to[0]) || !strings.Contains(reply.Err.Message, "does not decode") {
+	if want(t, reply, msg.CodeUnavailable); !strings.Contains(reply.Err.Message, to[0]) || !strings.Contains(reply.Err.Message, "does not decode") ||
+		!strings.Contains(reply.Err.Message, "until it is resumed") {
 		t.Fatalf("the refusal says %q", reply.Err.Message)
 	}
 	want(t, r.call(msg.Request{Target: ref(to[1]), Handler: "add"}), "")

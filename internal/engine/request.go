@@ -220,7 +220,7 @@ func (p *Partition) admit(r *msg.Request, id identity, w msg.Waiter) bool {
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
 			"%d requests wait for %s already; try again later", i.live.queue.len(), r.Target)
 	case i != nil && i.live != nil && i.live.parked != nil && r.Operation == msg.OperationCall:
-		p.refuse(w, msg.CodeUnavailable, msg.ClassUnavailable, "%s is parked: %s", r.Target, i.live.parked.Reason)
+		p.refuse(w, msg.CodeUnavailable, msg.ClassUnavailable, "%s is parked and takes no calls until it is resumed, by an operator or by code that can deal with it: %s", r.Target, i.live.parked.Reason)
 	case id != (identity{}) && p.answers.full(id, p.now, limits):
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
 			"the answers of the last %s use up their %d bytes; try again later", limits.RetentionMin, limits.AnswerBytesMax)
