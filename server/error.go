@@ -44,7 +44,7 @@ var kinds = []struct {
 	{host.ErrPoisoned, ErrPoisoned, "look after the disk, then start again"},
 	{syscall.EADDRNOTAVAIL, ErrInvalid, "this machine does not have the address: listen elsewhere (--listen)"},
 	{syscall.ENOTDIR, ErrInvalid, "the data needs a directory: name one that is not a file (--data)"},
-	{host.ErrFull, ErrNoSpace, "make room on the disk"},
+	{host.ErrFull, ErrNoSpace, ""},
 	{syscall.ENOSPC, ErrNoSpace, "make room on the disk"},
 	{fs.ErrPermission, ErrPermission, "change the owner or mode, or use another port or directory"},
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -377,6 +378,10 @@ func TestErrorsAreExplained(t *testing.T) {
 		if !errors.Is(err, k.kind) || !errors.Is(err, k.cause) || !strings.Contains(err.Error(), k.advice) {
 			t.Errorf("%v became %v, want %v with its advice", k.cause, err, k.kind)
 		}
+	}
+	full := fmt.Errorf("open: %w: %w: make room on the disk", host.ErrFull, syscall.ENOSPC) // as hosts say it
+	if err := explain("", full); strings.Count(err.Error(), "make room") != 1 {
+		t.Errorf("the advice is not given once: %v", err)
 	}
 	if err := explain("start", nil); err != nil {
 		t.Errorf("nil became %v", err)
