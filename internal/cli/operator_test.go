@@ -318,7 +318,12 @@ func TestWhatNobodyServesIsLookedAfter(t *testing.T) {
 	dir := t.TempDir()
 	s, stop := serve(t, dir, oldNotes())
 	for _, key := range []string{"a", "b"} {
-		mustRun(t, s, "send", "note", key, "put", `"late"`, "--delay", "1s")
+		mustRun(t, s, "call", "note", key, "put", `"early,"`)
+	}
+	stop()
+	s, stop = serve(t, dir, newNotes()) // cannot read it: what is sent waits
+	for _, key := range []string{"a", "b"} {
+		mustRun(t, s, "send", "note", key, "put", `"late"`)
 	}
 	stop()
 
@@ -337,9 +342,9 @@ func TestWhatNobodyServesIsLookedAfter(t *testing.T) {
 
 	s, stop = serve(t, dir, oldNotes())
 	defer stop()
-	until(t, s, "the entity of what was sent", func(got string) bool { return strings.Contains(got, `"b"`) }, "list", "note", "--json")
-	if got := mustRun(t, s, "get", "note", "b", "--json"); !strings.Contains(got, `"state":{"Text":"late"}`) {
-		t.Errorf("got %s, want what was sent", got)
+	until(t, s, "what was sent", func(got string) bool { return strings.Contains(got, `"state":{"Text":"early,late"}`) }, "get", "note", "b", "--json")
+	if got := mustRun(t, s, "get", "note", "a", "--json"); !strings.Contains(got, `"state":{"Text":"early,"}`) {
+		t.Errorf("got %s, want no change by what was skipped", got)
 	}
 }
 
