@@ -149,6 +149,7 @@ func TestAMistakeInACommandIsFound(t *testing.T) {
 	for _, text := range []string{
 		"frobnicate", "go frobnicate", "go run ./examples/missing", "go run ./internal/msg", "go test ./missing/...",
 		"go vet -vettool=./frobnicate ./...",
+		"go get " + modulePath, "go mod edit -replace elsewhere=../holdfast",
 		"go run ./examples/counter serve --dada x", "holdfast frobnicate", "holdfast call --frobnicate", ".ci/walk",
 		"curl http://elsewhere.example.com/",
 	} {
@@ -189,7 +190,7 @@ func (s *shell) checkGo(words []string) error {
 	switch {
 	case len(words) == 3 && words[0] == "mod" && words[1] == "init":
 		return nil
-	case len(words) == 2 && words[0] == "get" && words[1] == modulePath:
+	case slices.Equal(words, []string{"mod", "tidy"}), slices.Equal(words, []string{"mod", "edit", "-replace", modulePath + "=../holdfast"}):
 		return nil
 	case len(words) > 1 && words[0] == "run":
 		return s.checkRun(words[1], words[2:])
