@@ -107,7 +107,7 @@ func (c *Committer) Append(now msg.Time, record []byte) msg.Position {
 	return c.position
 }
 
-// Want says that n answers wait for the position.
+// Want says that n answers, or activities, wait for the position.
 func (c *Committer) Want(position msg.Position, n int) {
 	if position > c.written {
 		c.wanted += n

@@ -70,16 +70,25 @@ type Answer struct {
 	Reply  msg.Reply
 }
 
+// Task is an attempt of an activity that a program is asked for, or need not
+// make any more.
+type Task struct {
+	Partition msg.Partition
+	Run       *msg.TaskRun
+}
+
 // Output is what a turn of a loop gave. It is reused by the next turn.
 type Output struct {
-	Turns     []Turn
-	Routed    []Routed
-	Answers   []Answer
-	Reports   []msg.Reply // of what has stopped, for operators
-	Slices    []Slice
-	Published []host.Checkpoint // complete, and durable at their ends
-	Appended  bool              // records were appended, or are waited for
-	Flushed   bool              // InputFlush is done
+	Turns      []Turn
+	Routed     []Routed
+	Answers    []Answer
+	Reports    []msg.Reply // of what has stopped, for operators
+	Tasks      []Task      // to be begun: what asks for them is durable
+	Interrupts []Task      // to be given up, once Tasks were begun; they may have ended
+	Slices     []Slice
+	Published  []host.Checkpoint // complete, and durable at their ends
+	Appended   bool              // records were appended, or are waited for
+	Flushed    bool              // InputFlush is done
 }
 
 func (o *Output) reset() {
@@ -87,8 +96,13 @@ func (o *Output) reset() {
 	clear(o.Routed)
 	clear(o.Answers)
 	clear(o.Reports)
+	clear(o.Tasks)
+	clear(o.Interrupts)
 	clear(o.Slices)
-	*o = Output{Turns: o.Turns[:0], Routed: o.Routed[:0], Answers: o.Answers[:0], Reports: o.Reports[:0], Slices: o.Slices[:0], Published: o.Published[:0]}
+	*o = Output{
+		Turns: o.Turns[:0], Routed: o.Routed[:0], Answers: o.Answers[:0], Reports: o.Reports[:0],
+		Tasks: o.Tasks[:0], Interrupts: o.Interrupts[:0], Slices: o.Slices[:0], Published: o.Published[:0],
+	}
 }
 
 // member is a partition of a loop.
@@ -110,6 +124,7 @@ type Loop struct {
 	inputs   queue[Input]    // commands; they wait while the buffer is full
 	pending  queue[appended] // records that are not durable, by position
 	held     queue[held]     // answers that wait for a position, by position
+	asked    queue[asked]    // activities that wait for a position, by position
 	position msg.Position    // of the last record that this loop appended
 	durable  msg.Position
 	soonest  msg.Time // no partition is due before; 0: none is
@@ -126,6 +141,7 @@ type Loop struct {
 type Stats struct {
 	Steps, Records, RecordBytes uint64
 	Held, Pending, Inputs       int
+	HeldTasks                   int
 	Checkpoints                 uint64
 	CheckpointFailures          uint64
 	LargestSlice                int64 // bytes of a checkpoint that were taken at once
@@ -137,6 +153,7 @@ func (s Stats) Add(o Stats) Stats {
 	s.Records += o.Records
 	s.RecordBytes += o.RecordBytes
 	s.Held += o.Held
+	s.HeldTasks += o.HeldTasks
 	s.Pending += o.Pending
 	s.Inputs += o.Inputs
 	s.Checkpoints += o.Checkpoints
@@ -154,6 +171,13 @@ type appended struct {
 type held struct {
 	position msg.Position
 	answer   Answer
+}
+
+// asked is an activity that waits for a position; without a run, it is not
+// needed any more.
+type asked struct {
+	position msg.Position
+	task     Task
 }
 
 // Recovered is a partition with what recovery knows about it.
@@ -314,7 +338,8 @@ func (l *Loop) carry(m *member, now msg.Time, cause msg.Position) {
 	}
 }
 
-// effect lets an effect go and counts the answers that have to wait.
+// effect lets an effect go and counts the answers and activities that have to
+// wait.
 func (l *Loop) effect(m *member, e *msg.Effect) int {
 	switch e.Kind {
 	case msg.EffectRun:
@@ -327,6 +352,10 @@ func (l *Loop) effect(m *member, e *msg.Effect) int {
 		return l.release(m, e)
 	case msg.EffectReport:
 		l.out.Reports = append(l.out.Reports, e.Reply)
+	case msg.EffectPerform:
+		return l.perform(m, e)
+	case msg.EffectInterrupt:
+		l.interrupt(m, e)
 	}
 	return 0
 }
@@ -352,6 +381,35 @@ func (l *Loop) release(m *member, e *msg.Effect) int {
 	return 1
 }
 
+// perform lets an activity begin if what asks for it is durable. Otherwise it
+// waits as a reply does: what it does to the world cannot be taken back.
+func (l *Loop) perform(m *member, e *msg.Effect) int {
+	task := Task{m.id, e.Task}
+	if e.Index <= m.durable {
+		l.out.Tasks = append(l.out.Tasks, task)
+		return 0
+	}
+	l.asked.push(asked{l.position, task})
+	return 1
+}
+
+// interrupt gives an activity up: one that waits here never leaves.
+func (l *Loop) interrupt(m *member, e *msg.Effect) {
+	task := Task{m.id, e.Task}
+	l.out.Interrupts = append(l.out.Interrupts, task)
+	waiting := l.asked.waiting()
+	for i := range waiting {
+		if waiting[i].task.same(task) {
+			waiting[i].task.Run = nil
+		}
+	}
+}
+
+// same says that two tasks are attempts of one activity.
+func (t Task) same(o Task) bool {
+	return t.Run != nil && t.Run.Task.Name() == o.Run.Task.Name() && t.Run.Target == o.Run.Target
+}
+
 func (l *Loop) takeDurable(in *Input, _ msg.Time) {
 	invariant.Check(in.Position >= l.durable, "durable position %d after %d", in.Position, l.durable)
 	l.durable = in.Position
@@ -362,10 +420,16 @@ func (l *Loop) takeDurable(in *Input, _ msg.Time) {
 	for l.held.len() > 0 && l.held.first().position <= l.durable {
 		l.out.Answers = append(l.out.Answers, l.held.pop().answer)
 	}
+	for l.asked.len() > 0 && l.asked.first().position <= l.durable {
+		if task := l.asked.pop().task; task.Run != nil {
+			l.out.Tasks = append(l.out.Tasks, task)
+		}
+	}
 }
 
 func (l *Loop) takePoisoned(in *Input, _ msg.Time) {
 	l.poisoned = in.Err
+	l.asked = queue[asked]{} // nobody knows whether what asks for them is durable
 	for l.held.len() > 0 {
 		h := l.held.pop()
 		l.out.Answers = append(l.out.Answers, Answer{h.answer.Waiter, msg.Reply{Err: poisonedError(in.Err)}})
@@ -400,11 +464,12 @@ func (l *Loop) due() msg.Time {
 	return l.soonest
 }
 
-// Idle says that nothing runs, nothing is due and all is durable. What waits
-// for a time that has not come, or for an operator, may still be queued.
+// Idle says that no handler runs, nothing is due and all is durable. What waits
+// for a time that has not come, or for an operator, may still be queued, and
+// activities may run: who has begun them knows.
 func (l *Loop) Idle(now msg.Time) bool {
 	due := l.due()
-	return l.control.len() == 0 && l.inputs.len() == 0 && l.pending.len() == 0 && l.held.len() == 0 &&
+	return l.control.len() == 0 && l.inputs.len() == 0 && l.pending.len() == 0 && l.held.len() == 0 && l.asked.len() == 0 &&
 		(due == 0 || due > now) &&
 		!slices.ContainsFunc(l.owned, func(m *member) bool { return m.engine.Stats().Running > 0 })
 }
@@ -413,6 +478,7 @@ func (l *Loop) Idle(now msg.Time) bool {
 func (l *Loop) Stats() Stats {
 	s := l.stats
 	s.Held, s.Pending, s.Inputs = l.held.len(), l.pending.len(), l.inputs.len()
+	s.HeldTasks = l.asked.len()
 	return s
 }
 
@@ -433,6 +499,9 @@ type queue[T any] struct {
 func (q *queue[T]) len() int  { return len(q.items) - q.head }
 func (q *queue[T]) first() *T { return &q.items[q.head] }
 func (q *queue[T]) push(v T)  { q.items = append(q.items, v) }
+
+// waiting are the items, in order, until the queue is changed.
+func (q *queue[T]) waiting() []T { return q.items[q.head:] }
 
 func (q *queue[T]) pop() T {
 	var zero T

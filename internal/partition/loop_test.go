@@ -41,10 +41,12 @@ func TestWorldsKeepTheRules(t *testing.T) {
 		sum.failedSlices += w.failedSlices
 		sum.routed += w.routed
 		sum.answers += w.answers
+		sum.begun += w.begun
+		sum.given += w.given
 	}
-	t.Logf("crashes %d, checkpoints %d, trims %d, failed slices %d, commands between loops %d, answers %d",
-		sum.crashes, sum.checkpoints, sum.trims, sum.failedSlices, sum.routed, sum.answers)
-	if *worldSeed == 0 && min(sum.crashes, sum.checkpoints, sum.trims, sum.failedSlices, sum.routed, sum.answers) < 50 {
+	t.Logf("crashes %d, checkpoints %d, trims %d, failed slices %d, commands between loops %d, answers %d, activities begun %d, given up %d",
+		sum.crashes, sum.checkpoints, sum.trims, sum.failedSlices, sum.routed, sum.answers, sum.begun, sum.given)
+	if *worldSeed == 0 && min(sum.crashes, sum.checkpoints, sum.trims, sum.failedSlices, sum.routed, sum.answers, sum.begun, sum.given) < 50 {
 		t.Error("some of that hardly happens: these worlds show nothing about it")
 	}
 }

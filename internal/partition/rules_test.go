@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ type bench struct {
 	turns     []Turn
 	slices    []Slice
 	published []host.Checkpoint
+	tasks     []msg.StepNumber      // that may begin
+	given     []msg.StepNumber      // up
 	answers   map[string]*msg.Reply // by name of the request; nil: it waits
 	requests  uint64
 }
@@ -62,6 +65,12 @@ func (b *bench) take(o *Output) *Output {
 	for _, s := range o.Slices {
 		s.Bytes = append([]byte(nil), s.Bytes...)
 		b.slices = append(b.slices, s)
+	}
+	for _, task := range o.Tasks {
+		b.tasks = append(b.tasks, task.Run.Task.Step)
+	}
+	for _, task := range o.Interrupts {
+		b.given = append(b.given, task.Run.Task.Step)
 	}
 	for _, a := range o.Answers {
 		name := a.Waiter.(benchWaiter).name
@@ -162,6 +171,96 @@ func TestAReadIsHeldUntilWhatItSawIsDurable(t *testing.T) {
 	b.turn(b.finish("[1]"))
 	if b.waits("again") {
 		t.Fatal("a read of what is durable had to wait")
+	}
+}
+
+// effect lets the loop's first partition ask for something about an activity,
+// as of a record.
+func (b *bench) effect(kind msg.EffectKind, index msg.Index, step msg.StepNumber) *Output {
+	b.loop.out.reset()
+	b.loop.step.Reset()
+	b.loop.step.Effects = append(b.loop.step.Effects, msg.Effect{Kind: kind, Index: index, Task: taskOf(step)})
+	b.loop.carry(b.loop.owned[0], b.now, 0)
+	return b.take(&b.loop.out)
+}
+
+func taskOf(step msg.StepNumber) *msg.TaskRun {
+	return &msg.TaskRun{Target: msg.Ref{Kind: "order", Key: "o"}, Task: msg.Task{Run: 1, Step: step, Attempt: 1}}
+}
+
+// newest is the index of the last record of the loop's first partition.
+func (b *bench) newest() msg.Index { return b.loop.owned[0].engine.Index() }
+
+func (b *bench) wantTasks(begun, given []msg.StepNumber) {
+	b.t.Helper()
+	if !slices.Equal(b.tasks, begun) || !slices.Equal(b.given, given) {
+		b.t.Fatalf("got activities %v to be begun and %v to be given up, want %v and %v", b.tasks, b.given, begun, given)
+	}
+}
+
+func TestAnActivityIsHeldUntilTheRecordThatAsksForItIsDurable(t *testing.T) {
+	b := newBench(t, 1)
+	b.update("one", "[1]")
+	wanted := b.committer.wanted
+	if o := b.effect(msg.EffectPerform, b.newest(), 7); !o.Appended || b.committer.wanted != wanted+1 {
+		t.Errorf("%d wait for the record, want the activity as well as the answer: it would take its time", b.committer.wanted)
+	}
+	b.turn(Input{Kind: InputNudge})
+	b.wantTasks(nil, nil)
+	if got := b.loop.Stats().HeldTasks; got != 1 || b.loop.Idle(b.now) {
+		t.Errorf("got %d activities that wait, idle %v; want one, at work", got, b.loop.Idle(b.now))
+	}
+	b.sync()
+	b.wantTasks([]msg.StepNumber{7}, nil)
+	if got := b.loop.Stats().HeldTasks; got != 0 || !b.loop.Idle(b.now) {
+		t.Errorf("got %d activities that wait, idle %v; want none, at rest", got, b.loop.Idle(b.now))
+	}
+	// The next record is not durable; what asks for this activity is.
+	durable := b.newest()
+	b.update("two", "[2]")
+	b.effect(msg.EffectPerform, durable, 8)
+	b.wantTasks([]msg.StepNumber{7, 8}, nil)
+}
+
+func TestActivitiesThatWaitLeaveInTheirOrderAndNoSoonerThanTheirRecords(t *testing.T) {
+	b := newBench(t, 1)
+	for step := range msg.StepNumber(4) {
+		b.key = fmt.Sprint(step)
+		b.update(b.key, "[1]")
+		b.effect(msg.EffectPerform, b.newest(), step)
+	}
+	second := b.loop.pending.waiting()[1].position
+	b.turn(Input{Kind: InputDurable, Position: second})
+	b.wantTasks([]msg.StepNumber{0, 1}, nil)
+	b.sync()
+	b.wantTasks([]msg.StepNumber{0, 1, 2, 3}, nil)
+}
+
+func TestAnActivityIsGivenUpAtOnceAndNeverLeavesIfItWaits(t *testing.T) {
+	b := newBench(t, 1)
+	b.update("one", "[1]")
+	for step := range msg.StepNumber(3) {
+		b.effect(msg.EffectPerform, b.newest(), step)
+	}
+	b.effect(msg.EffectInterrupt, 0, 1)
+	b.wantTasks(nil, []msg.StepNumber{1})
+	b.sync()
+	b.wantTasks([]msg.StepNumber{0, 2}, []msg.StepNumber{1})
+	if o := b.effect(msg.EffectInterrupt, 0, 2); o.Appended {
+		t.Error("a sync is asked for, for nobody")
+	}
+	b.wantTasks([]msg.StepNumber{0, 2}, []msg.StepNumber{1, 2})
+}
+
+func TestAfterAFailedWriteNoActivityBegins(t *testing.T) {
+	b := newBench(t, 1)
+	b.update("one", "[1]")
+	b.effect(msg.EffectPerform, b.newest(), 7)
+	b.turn(Input{Kind: InputPoisoned, Err: errors.New("the disk is gone")})
+	b.turn(Input{Kind: InputDurable, Position: b.committer.Stats().Appended}, Input{Kind: InputNudge})
+	b.wantTasks(nil, nil)
+	if got := b.loop.Stats().HeldTasks; got != 0 {
+		t.Errorf("%d activities wait for what never comes", got)
 	}
 }
 
@@ -475,8 +574,8 @@ func TestHowMuchLogLiesBetweenCheckpoints(t *testing.T) {
 }
 
 func TestStatsOfLoopsAddUp(t *testing.T) {
-	one := Stats{Steps: 1, Records: 2, RecordBytes: 3, Held: 4, Pending: 5, Inputs: 6, Checkpoints: 7, CheckpointFailures: 8, LargestSlice: 9}
-	want := Stats{Steps: 2, Records: 4, RecordBytes: 6, Held: 8, Pending: 10, Inputs: 12, Checkpoints: 14, CheckpointFailures: 16, LargestSlice: 9}
+	one := Stats{Steps: 1, Records: 2, RecordBytes: 3, Held: 4, Pending: 5, Inputs: 6, Checkpoints: 7, CheckpointFailures: 8, LargestSlice: 9, HeldTasks: 10}
+	want := Stats{Steps: 2, Records: 4, RecordBytes: 6, Held: 8, Pending: 10, Inputs: 12, Checkpoints: 14, CheckpointFailures: 16, LargestSlice: 9, HeldTasks: 20}
 	if got := one.Add(one); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -22,6 +22,9 @@ import (
 // decides. Clients write entries into ledgers, each of which sends a count to a
 // sink; they repeat what was not answered. The world crashes at any time.
 //
+// Activities are asked for and given up in between, by nobody: the world puts
+// the effects into the loops.
+//
 // It checks the order rule, the release rule and the rule of checkpoints while
 // it goes, and at the end that every entry that was answered is in its ledger
 // and was counted in its sink, once.
@@ -53,12 +56,21 @@ type world struct {
 	began     msg.Position                 // up to where it was read at the start
 	told      []msg.Position               // by loop
 	seen      map[string]int               // by ledger: entries that somebody was shown
+	tasks     map[msg.StepNumber]*worldTask
+	asked     msg.StepNumber
 	trace     hash.Hash64
 
 	planted plant
 	late    []byte // plantLateAppend: the record before
 
-	crashes, checkpoints, trims, failedSlices, routed, answers int
+	crashes, checkpoints, trims, failedSlices, routed, answers, begun, given int
+}
+
+// worldTask is an activity that was asked for and has not left its loop.
+type worldTask struct {
+	position msg.Position // of the record that asks
+	given    bool         // up
+	loop     int
 }
 
 // plant is a bug that shows that worlds find it.
@@ -72,6 +84,8 @@ const (
 	plantWrongStart         // a checkpoint says it begins later than it does
 	plantLostRouted         // a command between loops is lost
 	plantLostDurable        // loops do not hear that a frame is durable
+	plantEarlyTask          // an activity leaves before it is durable that it was asked for
+	plantLostTask           // an activity does not say that it was asked for
 	plantCount
 )
 
@@ -121,6 +135,7 @@ func (w *world) fail(format string, args ...any) { panic(worldFailure(fmt.Sprint
 func newWorld(seed uint64, partitions, loops int) *world {
 	w := &world{
 		random: rand.New(rand.NewPCG(seed, 7)), now: noon, partitions: partitions, seen: map[string]int{}, trace: fnv.New64a(),
+		tasks: map[msg.StepNumber]*worldTask{},
 		store: memory.New(memory.Config{Identity: host.Identity{Partitions: partitions}, FrameBytesMax: 600}),
 		boxes: make([][]Input, loops), needs: make([]worldNeeds, loops), told: make([]msg.Position, loops),
 		sent: map[msg.MessageID]msg.Position{}, consumed: map[msg.MessageID]msg.Position{},
@@ -265,6 +280,7 @@ func (w *world) crash() {
 		w.append()
 	}
 	w.flying, w.turns, w.jobs, w.full, w.flushed = nil, nil, nil, false, 0
+	clear(w.tasks)
 	w.store.Crash()
 	for _, c := range w.clients {
 		c.waiter = nil
@@ -348,7 +364,7 @@ func (w *world) turn(i int) {
 
 // take carries out what a turn asks for.
 func (w *world) take(i int, o *Output) {
-	fmt.Fprintln(w.trace, i, len(o.Turns), len(o.Routed), len(o.Answers), len(o.Slices), len(o.Published), o.Appended, w.committer.Stats().Appended)
+	fmt.Fprintln(w.trace, i, len(o.Turns), len(o.Routed), len(o.Answers), len(o.Tasks), len(o.Slices), len(o.Published), o.Appended, w.committer.Stats().Appended)
 	for _, r := range o.Routed {
 		w.routed++
 		w.checkRouted(&r)
@@ -375,9 +391,59 @@ func (w *world) take(i int, o *Output) {
 	for _, a := range o.Answers {
 		w.answer(i, &a)
 	}
+	for _, t := range o.Tasks {
+		w.begin(i, t.Run.Task.Step)
+	}
+	w.given += len(o.Interrupts)
 	if o.Flushed {
 		w.flushed++
 	}
+}
+
+// ask lets a loop ask for an activity as of the newest record of one of its
+// partitions, or give one up that may have left.
+func (w *world) ask(i int) {
+	l := w.loops[i]
+	if len(l.owned) == 0 {
+		return
+	}
+	m := l.owned[w.random.IntN(len(l.owned))]
+	e := msg.Effect{Kind: msg.EffectInterrupt, Task: taskOf(msg.StepNumber(w.random.Uint64N(uint64(w.asked) + 1)))}
+	if w.chance(80) {
+		w.asked++
+		e = msg.Effect{Kind: msg.EffectPerform, Index: m.engine.Index(), Task: taskOf(w.asked)}
+		w.tasks[w.asked] = &worldTask{loop: i, position: w.positions[m.id][e.Index]}
+		if w.planted == plantEarlyTask {
+			e.Index = 0
+		}
+	} else if t := w.tasks[e.Task.Task.Step]; t != nil {
+		if t.loop != i {
+			return
+		}
+		t.given = true
+	}
+	l.out.reset()
+	l.step.Reset()
+	if w.planted != plantLostTask {
+		l.step.Effects = append(l.step.Effects, e)
+	}
+	l.carry(m, w.now, 0)
+	w.take(i, &l.out)
+}
+
+// begin checks the release rule for an activity that leaves its loop.
+func (w *world) begin(loop int, step msg.StepNumber) {
+	t := w.tasks[step]
+	switch {
+	case t == nil:
+		w.fail("activity %d begins twice", step)
+	case t.given:
+		w.fail("activity %d begins, and was given up before", step)
+	case t.position > w.told[loop] || t.position > w.stored:
+		w.fail("release rule: activity %d begins, record %d asks for it, the log is durable up to %d", step, t.position, w.stored)
+	}
+	delete(w.tasks, step)
+	w.begun++
 }
 
 func (w *world) checkRouted(r *Routed) {
@@ -595,6 +661,8 @@ func (w *world) step(crashes int) {
 		w.save()
 	case n < 960:
 		w.now += msg.Time(w.random.Int64N(int64(4 * time.Millisecond)))
+	case n < 962:
+		w.ask(w.random.IntN(len(w.loops)))
 	case n < 965:
 		w.now += msg.Time(w.random.Int64N(int64(3 * time.Second)))
 	case n < 970:
@@ -644,6 +712,11 @@ func (w *world) atRest() bool {
 
 // check compares what is there with what clients know.
 func (w *world) check() {
+	for step, t := range w.tasks {
+		if !t.given {
+			w.fail("activity %d was asked for and does not begin", step)
+		}
+	}
 	entries, counted := map[string]int{}, map[string]int{}
 	for key := range 6 {
 		for _, e := range w.stateOf("ledger", fmt.Sprint("ledger-", key)) {
