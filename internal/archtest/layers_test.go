@@ -28,6 +28,7 @@ var layers = []struct {
 	{"", 3},
 	{"internal/partition", 3},
 	{"internal/executor", 3},
+	{"internal/activity", 3},
 	{"host/*", 3},
 	{"internal/ingress", 4},
 	{"internal/partition/driver", 4},
