@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast/host"
+	"github.com/holdfast-io/holdfast/internal/activity"
 	"github.com/holdfast-io/holdfast/internal/engine"
 	"github.com/holdfast-io/holdfast/internal/executor"
 	"github.com/holdfast-io/holdfast/internal/ingress"
@@ -32,6 +32,8 @@ type Config struct {
 	Executors       int           // default GOMAXPROCS
 	WrittenOffMax   int           // handlers that may be out at once; default 1,000
 	AbandonAfter    time.Duration // a handler's time; default 1 min
+	ActivitiesMax   int           // attempts of activities that run at once; default 10,000
+	LeaveAfter      time.Duration // an activity's time to return when its context has ended; default 1 s
 	CheckpointBytes int64         // of log, at most, between two checkpoints of a partition; default 128 MiB
 	BodyBytesMax    int           // default 8 MiB
 	Now             func() time.Time
@@ -60,17 +62,18 @@ func (c Config) withDefaults() Config {
 
 // Node runs one log group.
 type Node struct {
-	config    Config
-	ingress   *ingress.Ingress
-	loops     []*partition.Loop
-	buffer    *share.Buffer[*partition.Committer]
-	driver    *driver.Driver
-	executors *executor.Pool
-	saver     *saver
-	observed  []observed        // by loop
-	tasks     [][]executor.Task // by loop: memory of take
-	told      []told            // by loop
-	recovery  Recovery
+	config     Config
+	ingress    *ingress.Ingress
+	loops      []*partition.Loop
+	buffer     *share.Buffer[*partition.Committer]
+	driver     *driver.Driver
+	executors  *executor.Pool
+	activities *activity.Pool
+	saver      *saver
+	observed   []observed // by loop
+	batches    []batches  // by loop
+	told       []told     // by loop
+	recovery   Recovery
 
 	failed  chan error    // yields why the log has failed, once
 	broken  chan struct{} // closed when the log has failed
@@ -79,6 +82,12 @@ type Node struct {
 	stopped chan struct{} // closed when the loops have ended
 	closing sync.Once
 	result  error // of Close
+}
+
+// batches are memory that take uses again.
+type batches struct {
+	turns []executor.Task
+	tasks []activity.Task
 }
 
 // Recovery says what recovery did.
@@ -135,7 +144,7 @@ func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.
 			partition.Config{Buffer: n.buffer, CheckpointBytes: c.CheckpointBytes / int64(c.Loops)}, len(recovered), owned))
 	}
 	n.observed = make([]observed, c.Loops)
-	n.tasks = make([][]executor.Task, c.Loops)
+	n.batches = make([]batches, c.Loops)
 	n.told = make([]told, c.Loops)
 	n.ingress = ingress.New(ingress.Config{
 		Description: c.Program.Describe(), Partitions: len(recovered), Room: c.Host.Log().Room,
@@ -144,8 +153,8 @@ func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.
 	})
 }
 
-// run starts the goroutines: the executors before the loops, which give them
-// work at once.
+// run starts the goroutines: executors and activities before the loops, which
+// give them work at once.
 func (n *Node) run(first []*partition.Output) {
 	c := n.config
 	n.driver = driver.New(driver.Config{
@@ -163,6 +172,15 @@ func (n *Node) run(first []*partition.Output) {
 			n.driver.Command(p, msg.Command{Kind: msg.CommandAbandon, Run: run})
 		},
 	})
+	n.activities = activity.New(activity.Config{
+		Program: c.Program, RunningMax: c.ActivitiesMax, LeaveAfter: c.LeaveAfter, Now: c.Now, Logger: c.Logger,
+		Done: func(p msg.Partition, o *msg.TaskOutcome) {
+			n.driver.Command(p, msg.Command{Kind: msg.CommandTask, Task: o})
+		},
+		Heartbeat: func(p msg.Partition, o *msg.TaskOutcome) {
+			n.driver.Command(p, msg.Command{Kind: msg.CommandHeartbeat, Task: o})
+		},
+	})
 	n.driver.Start()
 }
 
@@ -177,13 +195,13 @@ func (n *Node) now() msg.Time { return msg.TimeOf(n.config.Now()) }
 // take carries out what a turn of a loop asks for, on the loop's goroutine.
 func (n *Node) take(loop int, o *partition.Output) {
 	if len(o.Turns) > 0 {
-		tasks := n.tasks[loop][:0]
-		for _, t := range o.Turns {
-			tasks = append(tasks, executor.Task{Partition: t.Partition, Turn: t.Turn})
-		}
-		n.executors.SubmitAll(tasks)
-		clear(tasks)
-		n.tasks[loop] = tasks
+		n.takeTurns(loop, o.Turns)
+	}
+	if len(o.Tasks) > 0 {
+		n.takeTasks(loop, o.Tasks)
+	}
+	for _, t := range o.Interrupts {
+		n.activities.Interrupt(t.Partition, t.Run.Target, t.Run.Task.Name())
 	}
 	for _, s := range o.Slices {
 		n.saver.slice(loop, s)
@@ -199,6 +217,26 @@ func (n *Node) take(loop int, o *partition.Output) {
 	}
 	n.saver.report(loop, n.loops[loop])
 	n.observe(loop)
+}
+
+func (n *Node) takeTurns(loop int, turns []partition.Turn) {
+	batch := n.batches[loop].turns[:0]
+	for _, t := range turns {
+		batch = append(batch, executor.Task{Partition: t.Partition, Turn: t.Turn})
+	}
+	n.executors.SubmitAll(batch)
+	clear(batch)
+	n.batches[loop].turns = batch
+}
+
+func (n *Node) takeTasks(loop int, tasks []partition.Task) {
+	batch := n.batches[loop].tasks[:0]
+	for _, t := range tasks {
+		batch = append(batch, activity.Task{Partition: t.Partition, Run: t.Run})
+	}
+	n.activities.SubmitAll(batch)
+	clear(batch)
+	n.batches[loop].tasks = batch
 }
 
 // fail is told, once, that the log has failed: whoever waits hears it now.
@@ -217,123 +255,3 @@ func (n *Node) Failed() <-chan error { return n.failed }
 
 // Recovery says what recovery did.
 func (n *Node) Recovery() Recovery { return n.recovery }
-
-// Close ends the node: no new requests, then those admitted are answered, then
-// every partition gets a checkpoint, as far as ctx allows. What was
-// acknowledged is durable in any case. The error says what the log has failed
-// of, or what was not finished.
-func (n *Node) Close(ctx context.Context) error {
-	n.closing.Do(func() { n.result = n.close(ctx) })
-	return n.result
-}
-
-func (n *Node) close(ctx context.Context) error {
-	n.ingress.Stop()
-	unfinished := n.drain(ctx)
-	n.settle(ctx)
-	unfinished = errors.Join(unfinished, n.executors.Close(ctx))
-	if err := n.flush(ctx); unfinished == nil {
-		unfinished = err
-	}
-	n.driver.Stop()
-	for i := range n.loops {
-		n.speak(i) // for who asks later
-	}
-	close(n.stopped)
-	n.saver.close()
-	if n.hasFailed() {
-		return n.failure
-	}
-	n.saver.last(n.loops)
-	n.ingress.Fail(errStopped)
-	return unfinished
-}
-
-// errStopped is why a request has no answer that was not finished in time.
-var errStopped = errors.New("the node stopped before the request was answered")
-
-func (n *Node) hasFailed() bool {
-	select {
-	case <-n.broken:
-		return true
-	default:
-		return false
-	}
-}
-
-const (
-	// pollFirst and pollMax are the times between two looks at whether all is
-	// done.
-	pollFirst = time.Millisecond
-	pollMax   = 16 * time.Millisecond
-	// settleMax is how long what was sent before the end may go on after the
-	// last request was answered. What has not ended then is durable and goes on
-	// at the next start: there may always be more, of entities that send to
-	// each other without end.
-	settleMax = time.Second
-)
-
-// drain waits until no request waits for its answer.
-func (n *Node) drain(ctx context.Context) error {
-	if n.until(ctx, func() bool { return n.ingress.Inflight() == 0 }) || n.hasFailed() {
-		return nil
-	}
-	return fmt.Errorf("stop with %d requests that were not answered in time: %w", n.ingress.Inflight(), ctx.Err())
-}
-
-// settle gives messages and timers that are under way some time to come to
-// rest.
-func (n *Node) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settleMax)
-	defer cancel()
-	n.until(ctx, func() bool { return n.idle(ctx) })
-}
-
-// until polls a condition. It reports false if ctx ended or the log failed
-// before it held.
-func (n *Node) until(ctx context.Context, holds func() bool) bool {
-	for pause := pollFirst; !holds(); pause = min(2*pause, pollMax) {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-n.broken:
-			return false
-		case <-time.After(pause):
-		}
-	}
-	return true
-}
-
-// idle says that nothing runs, nothing is due, and all is durable. The loops
-// are looked at twice: one may have given another something to do.
-func (n *Node) idle(ctx context.Context) bool {
-	before, idle := n.lookAll(ctx)
-	if !idle {
-		return false
-	}
-	after, idle := n.lookAll(ctx)
-	return idle && before == after && n.durable()
-}
-
-// durable says that everything that was appended is durable.
-func (n *Node) durable() (empty bool) {
-	n.buffer.With(func(c *partition.Committer) { empty = c.Empty() })
-	return empty
-}
-
-// flush takes a checkpoint of every partition that has changed or has none.
-func (n *Node) flush(ctx context.Context) error {
-	for i := range n.loops {
-		n.driver.Tell(i, partition.Input{Kind: partition.InputFlush})
-	}
-	for range n.loops {
-		select {
-		case <-n.flushed:
-		case <-n.broken:
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("stop before the last checkpoint, the next start reads more of the log: %w", ctx.Err())
-		}
-	}
-	return nil
-}

@@ -5,8 +5,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/holdfast-io/holdfast/internal/activity"
 	"github.com/holdfast-io/holdfast/internal/engine"
 	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
 )
 
@@ -16,6 +18,7 @@ type Stats struct {
 	Loops      partition.Stats
 	Log        partition.CommitterStats
 	Executors  executor.Stats
+	Activities activity.Stats
 	Inflight   int
 	Recovery   Recovery
 }
@@ -23,7 +26,7 @@ type Stats struct {
 // Stats asks the loops; it returns what they said last if ctx ends before, or
 // the node is closed.
 func (n *Node) Stats(ctx context.Context) Stats {
-	s := Stats{Executors: n.executors.Stats(), Inflight: n.ingress.Inflight(), Recovery: n.recovery}
+	s := Stats{Executors: n.executors.Stats(), Activities: n.activities.Stats(), Inflight: n.ingress.Inflight(), Recovery: n.recovery}
 	n.buffer.With(func(c *partition.Committer) { s.Log = c.Stats() })
 	for i := range n.observed {
 		n.look(ctx, i)
@@ -44,6 +47,7 @@ type observed struct {
 	loop       partition.Stats
 	partitions engine.Stats
 	idle       bool
+	due        msg.Time        // when it has something to do; 0: never
 	waiting    []chan struct{} // closed when the loop speaks
 }
 
@@ -76,22 +80,22 @@ func (n *Node) speak(loop int) {
 	o.asked.Store(false) // who asks from here on is heard in the next turn
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.loop, o.partitions, o.idle = l.Stats(), l.PartitionStats(), l.Idle(n.now())
+	o.loop, o.partitions, o.idle, o.due = l.Stats(), l.PartitionStats(), l.Idle(n.now()), l.Due()
 	for _, told := range o.waiting {
 		close(told)
 	}
 	o.waiting = nil
 }
 
-// lookAll asks every loop whether it is idle, and how many steps all of them
-// have made.
-func (n *Node) lookAll(ctx context.Context) (steps uint64, idle bool) {
+// lookAll asks every loop whether it is idle up to a time, and how many steps
+// all of them have made.
+func (n *Node) lookAll(ctx context.Context, end msg.Time) (steps uint64, idle bool) {
 	idle = true
 	for i := range n.observed {
 		n.look(ctx, i)
 		o := &n.observed[i]
 		o.mu.Lock()
-		idle = idle && o.idle
+		idle = idle && o.idle && (o.due == 0 || o.due > end)
 		steps += o.loop.Steps
 		o.mu.Unlock()
 	}

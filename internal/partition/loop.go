@@ -242,7 +242,7 @@ func (l *Loop) Ready(now msg.Time) (ready bool, wait time.Duration) {
 	if l.control.len() > 0 || l.poisoned == nil && l.saver.wants() {
 		return true, 0
 	}
-	due := l.due()
+	due := l.Due()
 	if l.inputs.len() == 0 && (due == 0 || due > now) {
 		return false, time.Duration(max(due-now, 0))
 	}
@@ -439,7 +439,7 @@ func (l *Loop) takePoisoned(in *Input, _ msg.Time) {
 // tick lets partitions do what is due. A partition that has more to do is due
 // again at once.
 func (l *Loop) tick(now msg.Time) {
-	if due := l.due(); due == 0 || due > now {
+	if due := l.Due(); due == 0 || due > now {
 		return
 	}
 	l.soonest = 0
@@ -456,8 +456,8 @@ func (l *Loop) tick(now msg.Time) {
 	}
 }
 
-// due is when the loop wants a turn, or a little before; 0 for never.
-func (l *Loop) due() msg.Time {
+// Due is when the loop wants a turn, or a little before; 0 for never.
+func (l *Loop) Due() msg.Time {
 	if l.poisoned != nil {
 		return 0
 	}
@@ -468,7 +468,7 @@ func (l *Loop) due() msg.Time {
 // for a time that has not come, or for an operator, may still be queued, and
 // activities may run: who has begun them knows.
 func (l *Loop) Idle(now msg.Time) bool {
-	due := l.due()
+	due := l.Due()
 	return l.control.len() == 0 && l.inputs.len() == 0 && l.pending.len() == 0 && l.held.len() == 0 && l.asked.len() == 0 &&
 		(due == 0 || due > now) &&
 		!slices.ContainsFunc(l.owned, func(m *member) bool { return m.engine.Stats().Running > 0 })
