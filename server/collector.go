@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/holdfast-io/holdfast/internal/activity"
 	"github.com/holdfast-io/holdfast/internal/node"
 )
 
@@ -19,6 +21,7 @@ type nodeCollector struct {
 	node       atomic.Pointer[watched] // nil: nothing runs
 	checkpoint atomic.Int64            // when one was published, in nanoseconds since 1970
 	rows       []collectorRow
+	activities []activityRow
 	syncs      *prometheus.Desc
 	full       *prometheus.Desc
 }
@@ -35,6 +38,17 @@ type collectorRow struct {
 	value func(s *node.Stats) float64
 }
 
+// activityRow has a value for each activity, and for each way in which an
+// attempt can end if it is about that.
+type activityRow struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(a *activity.ActivityStats, send func(value float64, labels ...string))
+}
+
+// notServed is the label of what is asked for and not served.
+const notServed = "(not served)"
+
 var _ prometheus.Collector = (*nodeCollector)(nil)
 
 func newNodeCollector() *nodeCollector {
@@ -46,6 +60,7 @@ func newNodeCollector() *nodeCollector {
 	c.addLog()
 	c.addHeld()
 	c.addExecutors()
+	c.addActivities()
 	return c
 }
 
@@ -121,6 +136,52 @@ func (c *nodeCollector) addExecutors() {
 		func(s *node.Stats) float64 { return float64(s.Executors.Replaced) })
 }
 
+func (c *nodeCollector) addActivities() {
+	c.gauge("holdfast_workflows", "Workflows that have begun and not ended.", func(s *node.Stats) float64 { return float64(s.Partitions.Workflows) })
+	c.gauge("holdfast_activities", "Activities that were asked for and have not ended.", func(s *node.Stats) float64 { return float64(s.Partitions.Tasks) })
+	c.gauge("holdfast_held_activities", "Activities that wait until it is durable that they were asked for.", func(s *node.Stats) float64 { return float64(s.Loops.HeldTasks) })
+	gauge := func(name, help string, value func(a *activity.ActivityStats) int) {
+		c.byActivity(name, help, prometheus.GaugeValue, nil, func(a *activity.ActivityStats, send func(float64, ...string)) { send(float64(value(a))) })
+	}
+	gauge("holdfast_activity_running_attempts", "Attempts of activities that run.", func(a *activity.ActivityStats) int { return a.Running })
+	gauge("holdfast_activity_queued_attempts", "Attempts of activities that wait for others to end.", func(a *activity.ActivityStats) int { return a.Queued })
+	gauge("holdfast_activity_left_behind_attempts", "Attempts of activities that have not returned though their context has ended.",
+		func(a *activity.ActivityStats) int { return a.LeftBehind })
+	c.byActivity("holdfast_activity_retries_total", "Attempts of activities that were not the first.", prometheus.CounterValue, nil,
+		func(a *activity.ActivityStats, send func(float64, ...string)) { send(float64(a.Retried)) })
+	c.byActivity("holdfast_activity_attempts_total", "Attempts of activities that have ended, by how.", prometheus.CounterValue, []string{"outcome"},
+		func(a *activity.ActivityStats, send func(float64, ...string)) {
+			send(float64(a.Succeeded), "succeeded")
+			send(float64(a.Failed), "failed")
+			send(float64(a.TimedOut), "timed_out")
+			send(float64(a.NotServed), "not_served")
+			send(float64(a.Interrupted), "interrupted")
+		})
+}
+
+func (c *nodeCollector) byActivity(name, help string, kind prometheus.ValueType, labels []string, value func(*activity.ActivityStats, func(float64, ...string))) {
+	desc := prometheus.NewDesc(name, help, append([]string{"activity"}, labels...), nil)
+	c.activities = append(c.activities, activityRow{desc, kind, value})
+}
+
+// collectActivities sends the rows of all activities. What is not served has
+// rows once it was asked for.
+func (c *nodeCollector) collectActivities(s *activity.Stats, to chan<- prometheus.Metric) {
+	for i := range s.Activities {
+		a := &s.Activities[i]
+		if *a == (activity.ActivityStats{}) {
+			continue
+		}
+		name := cmp.Or(a.Name, notServed)
+		for j := range c.activities {
+			row := &c.activities[j]
+			row.value(a, func(value float64, labels ...string) {
+				to <- prometheus.MustNewConstMetric(row.desc, row.kind, value, append([]string{name}, labels...)...)
+			})
+		}
+	}
+}
+
 // watch makes the collector show a node, and whether its log has room.
 func (c *nodeCollector) watch(n running, room func() error) {
 	c.checkpoint.CompareAndSwap(0, time.Now().UnixNano())
@@ -136,6 +197,9 @@ func (c *nodeCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- c.full
 	for i := range c.rows {
 		to <- c.rows[i].desc
+	}
+	for i := range c.activities {
+		to <- c.activities[i].desc
 	}
 }
 
@@ -153,6 +217,7 @@ func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
 		row := &c.rows[i]
 		to <- prometheus.MustNewConstMetric(row.desc, row.kind, row.value(&s))
 	}
+	c.collectActivities(&s.Activities, to)
 	buckets, count := syncBuckets(&s)
 	full := 0.0
 	if n.room() != nil {
