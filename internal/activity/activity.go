@@ -109,22 +109,16 @@ func (p *Pool) SubmitAll(tasks []Task) {
 	if len(tasks) == 0 {
 		return
 	}
-	var replaced []*attempt
 	p.mu.Lock()
-	if !p.closed {
-		for _, t := range tasks {
-			if old := p.attempts[nameOf(t.Run)]; old != nil {
-				p.drop(old)
-				replaced = append(replaced, old)
-			}
-			p.queue(t)
-		}
-		p.wake()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
 	}
-	p.mu.Unlock()
-	for _, a := range replaced {
-		a.hush(hushAll)
+	for _, t := range tasks {
+		p.drop(p.attempts[nameOf(t.Run)])
+		p.queue(t)
 	}
+	p.wake()
 }
 
 // queue puts an attempt into its line; the lock is held.
@@ -134,6 +128,7 @@ func (p *Pool) queue(t Task) {
 		l = p.others
 	}
 	a := &attempt{pool: p, line: l, partition: t.Partition, run: t.Run}
+	a.beats.known = t.Run.Task.Detail
 	p.attempts[nameOf(t.Run)] = a
 	l.waiting.push(a)
 	p.list(l)
@@ -144,19 +139,18 @@ func (p *Pool) queue(t Task) {
 // Without such an attempt it does nothing.
 func (p *Pool) Interrupt(_ msg.Partition, target msg.Ref, task msg.TaskName) {
 	p.mu.Lock()
-	a := p.attempts[name{target, task}]
-	if a != nil {
-		p.drop(a)
-	}
-	p.mu.Unlock()
-	if a != nil {
-		a.hush(hushAll)
-	}
+	defer p.mu.Unlock()
+	p.drop(p.attempts[name{target, task}])
 }
 
-// drop forgets an attempt that nobody needs; the lock is held.
+// drop forgets an attempt that nobody needs, if there is one; the lock is held.
+// It is silent before its context ends.
 func (p *Pool) drop(a *attempt) {
+	if a == nil {
+		return
+	}
 	p.forget(a)
+	a.hush(hushAll)
 	switch a.state {
 	case stateWaiting:
 		a.state = stateEnded

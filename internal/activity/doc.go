@@ -13,9 +13,10 @@
 //     ended. If it does not return either, it is left behind: it makes room for
 //     others and is told a retryable deadline_exceeded. How many may be left
 //     behind at once is bounded and visible; beyond that, they keep their room.
-//  4. What a heartbeat said last is passed on before the outcome; otherwise at
-//     most once in a second for each attempt, and at least as often if there is
-//     something new.
+//  4. What a heartbeat said last is passed on before the outcome; otherwise
+//     heartbeats are passed on at most once in a second for each attempt, and at
+//     least as often if they say something new. One that repeats what is known
+//     already is a sign of life only.
 //  5. Nothing is told once Close has returned.
 //
 // What waits has no bound of its own: each is a task of the engine, which

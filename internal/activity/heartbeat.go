@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -15,7 +16,12 @@ type beats struct {
 	detail msg.Payload // the last one
 	fresh  bool        // it was not passed on yet
 	passed time.Time   // when the last one was passed on
+	known  msg.Payload // what the next attempt would be given
 	timer  *time.Timer // passes the next one on; nil: it was never needed
+}
+
+func same(a, b msg.Payload) bool {
+	return a.ContentType == b.ContentType && bytes.Equal(a.Body, b.Body)
 }
 
 // heartbeat is called by user code, from any goroutine and at any rate. Once
@@ -30,7 +36,10 @@ func (a *attempt) heartbeat(detail msg.Payload) {
 	a.sign.Store(int64(now.Sub(a.began)))
 	b := &a.beats
 	waits := b.fresh // somebody sees to it already
-	b.detail, b.fresh = detail, true
+	b.detail, b.fresh = detail, !same(detail, b.known)
+	if !b.fresh {
+		return // it is a sign, and nothing to be written down
+	}
 	switch wait := beatEvery - now.Sub(b.passed); {
 	case wait <= 0:
 		a.passOn()
@@ -57,7 +66,7 @@ func (a *attempt) passOn() {
 	if !b.fresh {
 		return
 	}
-	b.fresh, b.passed = false, time.Now()
+	b.fresh, b.passed, b.known = false, time.Now(), b.detail
 	a.pool.config.Heartbeat(a.partition, &msg.TaskOutcome{
 		Target: a.run.Target, Name: a.run.Task.Name(), Attempt: a.run.Task.Attempt, Output: b.detail})
 }

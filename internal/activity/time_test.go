@@ -121,9 +121,9 @@ func TestAnAttemptThatIsNotHeardOfHasLostItsTime(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		r := newRig(t, activity.Config{}, map[string]function{
 			"fades": func(c *call) error {
-				for range 3 {
+				for n := range 4 {
 					time.Sleep(4 * time.Second)
-					c.beat("here")
+					c.beat(fmt.Sprint("page ", n/2)) // the second says nothing new
 				}
 				<-c.Done()
 				if deadline, ok := c.Deadline(); ok {
@@ -134,10 +134,10 @@ func TestAnAttemptThatIsNotHeardOfHasLostItsTime(t *testing.T) {
 			"deaf": deaf(time.Minute),
 		})
 		task := run(1, "fades")
-		task.Task.Heartbeat = 5 * time.Second
+		task.Task.Heartbeat, task.Task.Detail.Body = 5*time.Second, []byte("page 0") // of the attempt before
 		r.ask(task)
 		time.Sleep(time.Minute)
-		r.want("0s begin 1", "4s heartbeat 1: here", "8s heartbeat 1: here", "12s heartbeat 1: here", "17s done 1: deadline_exceeded, retryable")
+		r.want("0s begin 1", "12s heartbeat 1: page 1", "21s done 1: deadline_exceeded, retryable")
 		task = timed(2, "deaf", 7*time.Second)
 		task.Task.Heartbeat = 5 * time.Second
 		r.ask(task)
