@@ -35,7 +35,6 @@ func (a *attempt) heartbeat(detail msg.Payload) {
 	now := time.Now()
 	a.sign.Store(int64(now.Sub(a.began)))
 	b := &a.beats
-	waits := b.fresh // somebody sees to it already
 	b.detail, b.fresh = detail, !same(detail, b.known)
 	if !b.fresh {
 		return // it is a sign, and nothing to be written down
@@ -43,7 +42,6 @@ func (a *attempt) heartbeat(detail msg.Payload) {
 	switch wait := beatEvery - now.Sub(b.passed); {
 	case wait <= 0:
 		a.passOn()
-	case waits:
 	case b.timer == nil:
 		b.timer = time.AfterFunc(wait, a.beat)
 	default:

@@ -197,6 +197,9 @@ func (r *rig) end() {
 		r.t.Errorf("close: %v", err)
 	}
 	r.wantNow(0, 0, 0)
+	if got := r.Known(); got > 0 {
+		r.t.Errorf("%d attempts that are over are not forgotten", got)
+	}
 }
 
 // inTime runs a test in virtual time.
