@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -191,6 +192,56 @@ func TestAnActivityThatRanWhenTheProcessEndedIsTriedAgain(t *testing.T) {
 		t.Errorf("%d attempts and %d tasks after another start", len(again.tried("pay")), got.Partitions.Tasks)
 	}
 	r.stop()
+}
+
+// TestNoActivityBeginsThatACrashForgets crashes a node again and again when an
+// activity has just begun. What has begun belongs to a workflow that is there
+// after the crash: each token that an activity ever saw is one of those that the
+// workflows ask for in the end.
+func TestNoActivityBeginsThatACrashForgets(t *testing.T) {
+	const workflows, asked = 10, 9
+	var mu sync.Mutex
+	tokens, attempts := map[string]bool{}, 0
+	begun := make(chan struct{}, 1)
+	f := newFlows(map[string]attemptFunc{"pay": func(ctx context.Context, t *msg.TaskRun, beat func(string)) (string, error) {
+		mu.Lock()
+		tokens[t.Token()] = true
+		attempts++
+		crash := attempts%5 == 0
+		mu.Unlock()
+		if !crash {
+			return "x", nil
+		}
+		select {
+		case begun <- struct{}{}:
+		default:
+		}
+		return waitForEnd(ctx, t, beat)
+	}})
+	r := newRig(t).with(f)
+	crashes := 0
+	for n := range workflows {
+		for ended := false; !ended; {
+			reply := make(chan msg.Reply, 1)
+			go func() {
+				reply <- r.flow(fmt.Sprint("w", n), plan{Activities: []string{"pay", "pay", "pay"}, Again: 2})
+			}()
+			select {
+			case <-begun:
+				r.crash()
+				<-reply
+				r.with(f)
+				crashes++
+			case got := <-reply:
+				r.wantOutput(got, `["x","x","x","x","x","x","x","x","x"]`)
+				ended = true
+			}
+		}
+	}
+	r.stop()
+	if len(tokens) != workflows*asked || crashes < workflows {
+		t.Errorf("%d tasks were begun in %d crashes, want the %d that were asked for", len(tokens), crashes, workflows*asked)
+	}
 }
 
 func TestADetailSurvivesTheProcess(t *testing.T) {
