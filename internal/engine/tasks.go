@@ -76,7 +76,12 @@ func (p *Partition) endTask(i *instance, name msg.TaskName) {
 		return
 	}
 	place, _ := i.owned.findTask(name)
-	i.owned.tasks = slices.Delete(i.owned.tasks, place, place+1)
+	if place == 0 { // the usual case: the oldest has ended
+		i.owned.tasks[0] = nil
+		i.owned.tasks = i.owned.tasks[1:]
+	} else {
+		i.owned.tasks = slices.Delete(i.owned.tasks, place, place+1)
+	}
 	p.timers.disarm(t.timer)
 	p.stats.Tasks--
 	if t.asked && p.out != nil {
