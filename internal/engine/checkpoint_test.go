@@ -39,7 +39,7 @@ func full(t *testing.T) *rig {
 	}
 	r.advance(time.Second)
 	r.ask(msg.Request{Target: ref("killer"), Handler: "slow"})
-	r.restart([]msg.Fingerprint{r.runs[len(r.runs)-1].turn.Input})
+	r.restart([]msg.Fingerprint{r.runs[len(r.runs)-1].turn.Fingerprint()})
 	if p = r.partitions[0]; p.deadLetters.Len() != 10 || p.attempts.Len() == 0 || p.outboxBytes+p.inboxBytes == 0 || p.answers.pending.len != 30 {
 		t.Fatalf("%d dead letters, %d attempts, %d bytes in inboxes, %d pending", p.deadLetters.Len(), p.attempts.Len(), p.inboxBytes, p.answers.pending.len)
 	}

@@ -113,17 +113,13 @@ type attachment struct {
 	id    msg.InvocationID
 }
 
-// run is an attempt in progress.
+// run is an attempt in progress. A read is none: whoever runs it answers.
 type run struct {
-	id          uint64
-	target      *instance
-	input       *input    // nil: a read, or a turn of a workflow
-	group       *group    // of a turn of a workflow
-	backlog     bool      // it came from the inbox or a timer: see backlogMax
-	seen        msg.Index // reads: the newest change in the snapshot
-	waiter      msg.Waiter
-	invocation  msg.InvocationID // reads
-	fingerprint msg.Fingerprint  // reads
+	id      uint64
+	target  *instance
+	input   *input // nil: a turn of a workflow
+	group   *group // of a turn of a workflow
+	backlog bool   // it came from the inbox or a timer: see backlogMax
 }
 
 // runTable finds runs by their numbers. A number says where its run is, and is

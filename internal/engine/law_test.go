@@ -58,6 +58,9 @@ func TestWorld(t *testing.T) {
 		sum.add(&w.stats)
 	}
 	t.Logf("%d worlds: %+v", count, sum)
+	if *seedFlag == 0 && (sum.direct == 0 || sum.indirect == 0) {
+		t.Errorf("%d reads were answered directly and %d by their partition, want both", sum.direct, sum.indirect)
+	}
 }
 
 func (s *worldStats) add(o *worldStats) {
@@ -68,6 +71,8 @@ func (s *worldStats) add(o *worldStats) {
 	s.repeated += o.repeated
 	s.refused += o.refused
 	s.late += o.late
+	s.direct += o.direct
+	s.indirect += o.indirect
 	s.duplicates += o.duplicates
 	s.accepts += o.accepts
 	s.attempts += o.attempts

@@ -19,7 +19,7 @@ type mutant struct {
 }
 
 var mutants = []mutant{{
-	name: "a message that was consumed is taken again", noticed: " twice|two outcomes|neither in the outbox nor consumed",
+	name: "a message that was consumed is taken again", noticed: " twice|two outcomes|neither in the outbox nor consumed|which is not consumed",
 	mutation: mutation{before: func(_ *world, p *Partition, c *msg.Command) {
 		if c.Kind == msg.CommandDeliver {
 			forgetConsumed(p, c.Message.ID)
@@ -54,6 +54,9 @@ var mutants = []mutant{{
 }, {
 	name: "an activity begins before the record that asks for it is durable", noticed: "the token of activity",
 	mutation: mutation{performEarly: true},
+}, {
+	name: "a read is answered before what it has seen is durable", noticed: "a read is answered that has seen",
+	mutation: mutation{readEarly: true},
 }, {
 	name: "a checkpoint is published before the log is durable at its end", noticed: "",
 	mutation: mutation{publishEarly: true},

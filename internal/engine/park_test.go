@@ -254,7 +254,8 @@ func TestFaultIsARetryableAnswerForCallers(t *testing.T) {
 }
 
 // A handler that does not return is given up: its caller may try again, and an
-// outcome that comes later is refused.
+// outcome that comes later is refused. That of a read does not come later:
+// whoever runs it tells the partition once.
 func TestOutcomeOfAnAbandonedRunIsRefused(t *testing.T) {
 	r := newRig(t, 1, Limits{}, thing("slow", "get"))
 	r.program["slow"], r.program["get"] = add, get
@@ -262,17 +263,17 @@ func TestOutcomeOfAnAbandonedRunIsRefused(t *testing.T) {
 	q := msg.Request{Target: ref("a"), Handler: "slow", Identity: session(1, 1)}
 	first, read := r.ask(q), r.ask(msg.Request{Target: ref("a"), Handler: "get"})
 	for _, run := range r.runs {
-		r.step(0, msg.Command{Kind: msg.CommandAbandon, Run: run.turn.Run})
-		r.step(0, msg.Command{Kind: msg.CommandAbandon, Run: run.turn.Run})
+		r.step(0, run.turn.GivenUp())
+		if run.turn.Mode == msg.ModeUpdate {
+			r.step(0, run.turn.GivenUp())
+		}
 	}
 	want(t, first.one(t), msg.CodeUnavailable)
 	want(t, read.one(t), msg.CodeUnavailable)
-	late := r.runs[:2]
+	late := r.runs[0]
 	r.runs = nil
 	second := r.ask(q)
-	for _, run := range late {
-		r.finish(run)
-	}
+	r.finish(late)
 	if r.root("a") != "" || !second.open() {
 		t.Fatalf("a late outcome was taken: root %q, answers %+v", r.root("a"), second.replies)
 	}

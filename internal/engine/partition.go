@@ -186,6 +186,7 @@ var steps = [msg.CommandCount]func(*Partition, *msg.Command){
 	msg.CommandAbandon: (*Partition).stepAbandon,
 	msg.CommandTick:    (*Partition).stepTick,
 	msg.CommandLeave:   (*Partition).stepLeave,
+	msg.CommandRead:    (*Partition).stepRead,
 
 	msg.CommandTask:      (*Partition).stepTask,
 	msg.CommandHeartbeat: (*Partition).stepHeartbeat,

@@ -18,7 +18,7 @@ func (r *rig) killUntil(quiet func() bool) (kills int) {
 		}
 		var interrupted []msg.Fingerprint
 		for _, run := range r.runs {
-			interrupted = append(interrupted, run.turn.Input)
+			interrupted = append(interrupted, run.turn.Fingerprint())
 		}
 		r.restart(interrupted)
 		r.advance(time.Second)
@@ -81,7 +81,7 @@ func TestRequestThatKillsTheProcessIsQuarantined(t *testing.T) {
 				if last = r.ask(q); !last.open() {
 					break
 				}
-				r.restart([]msg.Fingerprint{r.runs[0].turn.Input, r.runs[0].turn.Input})
+				r.restart([]msg.Fingerprint{r.runs[0].turn.Fingerprint(), r.runs[0].turn.Fingerprint()})
 				if kills > 10 {
 					t.Fatal("it is run for ever")
 				}
@@ -112,7 +112,7 @@ func TestReadThatReturnsIsNotCountedAnyMore(t *testing.T) {
 		for n := range 10 {
 			r.holding[handler] = true
 			r.ask(msg.Request{Target: ref("a"), Handler: handler})
-			r.restart([]msg.Fingerprint{r.runs[0].turn.Input})
+			r.restart([]msg.Fingerprint{r.runs[0].turn.Fingerprint()})
 			r.release(handler)
 			reply := r.call(msg.Request{Target: ref("a"), Handler: handler})
 			if reply.Err != nil {
@@ -136,7 +136,7 @@ func TestQuarantineOfRequestsWithoutIdentityEnds(t *testing.T) {
 		r.holding[handler] = true
 		for range 2 {
 			r.ask(q)
-			r.restart([]msg.Fingerprint{r.runs[0].turn.Input})
+			r.restart([]msg.Fingerprint{r.runs[0].turn.Fingerprint()})
 		}
 		want(t, r.call(q), msg.CodeQuarantined)
 		r.now += msg.Time(61 * time.Minute)
@@ -158,7 +158,7 @@ func TestInterruptedInputThatIsDoneIsNotCounted(t *testing.T) {
 	var inputs []msg.Fingerprint
 	for _, turn := range r.turns {
 		if turn.Message.Handler == "add" {
-			inputs = append(inputs, turn.Input)
+			inputs = append(inputs, turn.Fingerprint())
 		}
 	}
 	if len(inputs) != 2 {

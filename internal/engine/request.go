@@ -309,29 +309,35 @@ func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
 		return
 	}
 	read := &reading{message: messageOf(r, h, msg.MessageCall)}
-	fingerprint := anonymous(&read.message)
-	if count := p.readAttempts(fingerprint); count >= p.config.Limits.AttemptsMax {
+	if count := p.attemptsOf(&read.message); count >= p.config.Limits.AttemptsMax {
 		p.refuse(w, msg.CodeQuarantined, msg.ClassFailed, "%s of %s ended the process %d times", h.Name, r.Target, count)
 		return
 	}
-	read.run = run{target: target, seen: p.seen(target), waiter: w, invocation: r.Invocation, fingerprint: fingerprint}
-	p.runs.add(&read.run)
-	read.turn = msg.Turn{Run: read.run.id, Mode: msg.ModeRead, Message: &read.message, State: target.snapshot(), Now: p.now, Attempt: 1, Input: fingerprint}
+	p.stats.Reads++
+	target.use(p.now)
+	// Where attempts are counted, the partition has to hear that it returned.
+	read.turn = msg.Turn{Mode: msg.ModeRead, Message: &read.message, State: target.snapshot(), Now: p.now, Attempt: 1,
+		Waiter: w, Seen: p.seen(target), Direct: p.attempts.Len() == 0}
 	p.dispatch(&read.turn)
 }
 
 // reading is what a read needs, in one piece of memory.
 type reading struct {
-	run     run
 	turn    msg.Turn
 	message msg.Message
 }
 
-// readAttempts is how often the process has ended while a read ran.
-func (p *Partition) readAttempts(f msg.Fingerprint) uint32 {
+// attemptsOf is how often the process has ended while a read ran.
+func (p *Partition) attemptsOf(m *msg.Message) uint32 {
 	if p.attempts.Len() == 0 {
-		return 0
+		return 0 // nothing needs to be hashed
 	}
+	return p.readAttempts(m.Asked())
+}
+
+// readAttempts is how often the process has ended while an input ran that
+// nobody else counts.
+func (p *Partition) readAttempts(f msg.Fingerprint) uint32 {
 	known, _ := p.attempts.Get(string(f[:]))
 	if p.isOver(known) {
 		return 0

@@ -211,7 +211,7 @@ func (r *rig) finish(run running) {
 	}
 	o := handler(run.turn)
 	o.Run = run.turn.Run
-	r.stepOnly(run.partition, msg.Command{Kind: msg.CommandOutcome, Outcome: o})
+	r.stepOnly(run.partition, run.turn.Ended(o))
 }
 
 // release lets runs of a handler or key end that are held.

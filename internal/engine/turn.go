@@ -110,11 +110,12 @@ func (p *Partition) fingerprint(in *input) msg.Fingerprint {
 	case m.Kind == msg.MessageTimer:
 		return msg.Fingerprint(m.Invocation)
 	}
-	return anonymous(m)
+	return m.Asked()
 }
 
-func anonymous(m *msg.Message) msg.Fingerprint {
-	return msg.FingerprintOf([]byte(m.Target.Namespace), []byte(m.Target.Kind), []byte(m.Target.Key), []byte(m.Handler), m.Payload.Body)
+// isAnonymous says that only what it asks can tell an input from others.
+func isAnonymous(in *input) bool {
+	return in.message.ID.Number == 0 && in.inbox == 0 && in.identity == (identity{}) && in.message.Kind != msg.MessageTimer
 }
 
 // startBatch bounds how many inputs one step settles without running them, and
@@ -224,7 +225,10 @@ func (p *Partition) run(in *input) {
 	in.target.live.running = entry
 	p.stats.Turns++
 	*turn = msg.Turn{Run: entry.id, Mode: in.handler.Mode, Message: in.message, State: in.target.snapshot(), Now: p.now,
-		Attempt: in.attempts, Input: p.fingerprint(in)}
+		Attempt: in.attempts}
+	if !isAnonymous(in) {
+		turn.Input = p.fingerprint(in)
+	}
 	if turn.Mode == msg.ModeQuery {
 		turn.Workflow, turn.Previous = in.target.owned.workflow, in.target.owned.previous
 	}
@@ -242,10 +246,6 @@ func (p *Partition) stepOutcome(c *msg.Command) {
 		p.finishTurn(entry, c.Outcome)
 		return
 	}
-	if entry.input == nil {
-		p.finishRead(entry, c.Outcome)
-		return
-	}
 	if entry.backlog {
 		p.backlog--
 	}
@@ -256,7 +256,7 @@ func (p *Partition) stepOutcome(c *msg.Command) {
 
 // stepAbandon gives a run up.
 func (p *Partition) stepAbandon(c *msg.Command) {
-	c.Outcome = &msg.Outcome{Run: c.Run, Fault: "the handler has not returned in time; long or blocking work belongs in an activity"}
+	c.Outcome = msg.Abandoned(c.Run)
 	p.stepOutcome(c)
 }
 
@@ -281,21 +281,21 @@ func (p *Partition) callerWaits(in *input) bool {
 	return in.external || !in.message.ReplyTo.IsZero()
 }
 
-func (p *Partition) finishRead(entry *run, o *msg.Outcome) {
-	p.stats.Reads++
-	entry.target.use(p.now)
-	reply := msg.Reply{Invocation: entry.invocation, Payload: o.Output, Err: o.Err, Found: true}
+// stepRead takes what a read came to that whoever ran it did not answer. It is
+// told once for each read, and not for those that were answered.
+func (p *Partition) stepRead(c *msg.Command) {
+	o, reply := c.Outcome, c.Turn.Answer(c.Outcome)
 	switch {
 	case o.Fault != "":
 		p.stats.Faults++
-		reply.Err = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", entry.target.ref, o.Fault)
+		reply.Err = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", c.Turn.Message.Target, o.Fault)
 	case o.Panicked:
 		p.stats.Panics++
 	}
 	if p.attempts.Len() > 0 && o.Fault == "" {
-		p.forgetAttempts(entry.fingerprint)
+		p.forgetAttempts(c.Turn.Fingerprint())
 	}
-	p.answer(entry.waiter, entry.seen, reply)
+	p.answer(c.Turn.Waiter, c.Turn.Seen, reply)
 }
 
 // forgetAttempts takes back what was counted against a read: it has returned.

@@ -195,7 +195,7 @@ func (p *Partition) verifyRuns() {
 			backlog++
 		}
 		invariant.Check(int(r.id&(1<<slotBits-1)) == slot, "run %d is at place %d", r.id, slot)
-		invariant.Check(r.input == nil && r.group == nil || r.target.live != nil && r.target.live.running == r, "run %d of %s is not the one of its instance", r.id, r.target.ref)
+		invariant.Check(r.target.live != nil && r.target.live.running == r, "run %d of %s is not the one of its instance", r.id, r.target.ref)
 	}
 	invariant.Check(count == p.runs.len && count+len(p.runs.free) == len(p.runs.slots), "%d runs are counted as %d", count, p.runs.len)
 	invariant.Check(backlog == p.backlog, "%d runs of the backlog are counted as %d", backlog, p.backlog)

@@ -73,6 +73,7 @@ type mutation struct {
 	replayed     bool // and replay must be live nevertheless
 	releaseEarly bool // replies leave before their record is durable
 	performEarly bool // activities begin before the record that asks for them is durable
+	readEarly    bool // a read is answered directly before what it has seen is durable
 	publishEarly bool // a checkpoint becomes current before the log is durable at its end
 
 	before  func(w *world, p *Partition, c *msg.Command) // each step
@@ -84,6 +85,7 @@ type worldStats struct {
 	crashes, replays, checkpoints, answered, repeated, refused, late, duplicates   int
 	accepts, attempts, acks, resumed, skipped, redelivered, pruned, blocked, early int
 	performed, interrupted, workflows                                              int
+	direct, indirect                                                               int // reads
 }
 
 // logged is a record in the log.
@@ -269,6 +271,7 @@ func (w *world) count(r *msg.Record) {
 func (w *world) effect(p *Partition, e *msg.Effect) {
 	switch e.Kind {
 	case msg.EffectRun:
+		e.Turn.Direct = e.Turn.Direct && (e.Turn.Seen <= w.indexes[p.config.Partition] || w.options.mutation.readEarly)
 		w.runs = append(w.runs, running{p.config.Partition, e.Turn, digest(&e.Turn.State), false})
 	case msg.EffectDeliver:
 		w.send(e.Message.ID.Destination, msg.Command{Kind: msg.CommandDeliver, Message: e.Message})
@@ -327,7 +330,7 @@ func (w *world) execute() {
 	}
 	if w.chance(2) && !r.abandoned {
 		w.runs[n].abandoned = true
-		w.step(r.partition, msg.Command{Kind: msg.CommandAbandon, Run: r.turn.Run})
+		w.step(r.partition, r.turn.GivenUp())
 		return
 	}
 	w.runs = append(w.runs[:n], w.runs[n+1:]...)
@@ -341,8 +344,12 @@ func (w *world) execute() {
 	if r.abandoned {
 		w.stats.late++
 	}
+	if r.turn.Waiter != nil {
+		w.answerRead(&r, o)
+		return
+	}
 	before := len(w.log)
-	w.step(r.partition, msg.Command{Kind: msg.CommandOutcome, Outcome: o})
+	w.step(r.partition, r.turn.Ended(o))
 	if r.abandoned && len(w.log) != before {
 		w.violate("the late outcome of run %d of %s made %d records", r.turn.Run, r.turn.Message.Target, len(w.log)-before)
 	}
@@ -387,6 +394,23 @@ func (w *world) interrupt(run *msg.TaskRun) {
 			w.tasks = append(w.tasks[:n], w.tasks[n+1:]...)
 			return
 		}
+	}
+}
+
+// answerRead does what an executor does when a read has returned.
+func (w *world) answerRead(r *running, o *msg.Outcome) {
+	switch {
+	case r.abandoned: // its waiter has been told
+	case r.turn.Direct && o.Fault == "" && !o.Panicked:
+		w.stats.direct++
+		if durable := w.indexes[r.partition]; r.turn.Seen > durable {
+			w.violate("a read is answered that has seen record %d of partition %d, which is durable up to %d", r.turn.Seen, r.partition, durable)
+		}
+		h := held{r.partition, r.turn.Seen, r.turn.Waiter.(*waiter), r.turn.Answer(o)}
+		h.waiter.answer(&h)
+	default:
+		w.stats.indirect++
+		w.step(r.partition, r.turn.Ended(o))
 	}
 }
 
@@ -529,7 +553,7 @@ func (w *world) crash() {
 	interrupted := make([][]msg.Fingerprint, len(w.partitions))
 	for _, r := range w.runs {
 		if !r.abandoned && w.chance(50) {
-			interrupted[r.partition] = append(interrupted[r.partition], r.turn.Input)
+			interrupted[r.partition] = append(interrupted[r.partition], r.turn.Fingerprint())
 		}
 	}
 	w.network, w.runs, w.held, w.tasks = nil, nil, nil, nil

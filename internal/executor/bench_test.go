@@ -35,8 +35,8 @@ func benchmarkTurn(b *testing.B, batch int, together bool) {
 	var done sync.WaitGroup
 	p := executor.New(executor.Config{
 		Program: &instant{}, Executors: 2, Logger: slog.Default(), Marks: executor.NewMarks(make([]byte, 4096)),
-		Done:    func(msg.Partition, *msg.Outcome) { done.Done() },
-		Abandon: func(msg.Partition, uint64) {},
+		Done:    func(executor.Task, *msg.Outcome, bool) { done.Done() },
+		Abandon: func(executor.Task) {},
 	})
 	tasks := make([]executor.Task, batch)
 	for i := range tasks {

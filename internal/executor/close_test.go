@@ -120,7 +120,7 @@ func TestCloseWaitsForOutcomesThatAreBeingTold(t *testing.T) {
 func TestNothingIsToldAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := false
-		r := newRig(executor.Config{Executors: 1, Abandon: func(msg.Partition, uint64) { time.Sleep(time.Hour); told = true }}, nil)
+		r := newRig(executor.Config{Executors: 1, Abandon: func(executor.Task) { time.Sleep(time.Hour); told = true }}, nil)
 		r.submit("hold", 1)
 		time.Sleep(abandonAfter + writeOffMax)
 		if err := r.Close(t.Context()); err == nil || !told {

@@ -11,6 +11,7 @@
 //     for. What is queued when the pool is closed is not run.
 //  4. What runs is marked in memory that outlives the process. Nothing is
 //     written to that memory once Close has returned.
+//  5. The outcome of a run says whether that run was given up before.
 //
 // The package does not decide what a late outcome is worth: the engine does.
 package executor
@@ -31,8 +32,8 @@ import (
 // Config is what a pool is made from.
 type Config struct {
 	Program       program.Program
-	Done          func(msg.Partition, *msg.Outcome) // from any goroutine
-	Abandon       func(msg.Partition, uint64)       // the run is to be given up
+	Done          func(t Task, o *msg.Outcome, late bool) // from any goroutine; late: Abandon was called for the task
+	Abandon       func(Task)                              // the run is to be given up
 	Executors     int
 	WrittenOffMax int           // default 1,000
 	WriteOffAfter time.Duration // in a handler; default 10 ms
@@ -91,6 +92,7 @@ type executor struct {
 	cancel context.CancelFunc
 	slot   *mark
 	began  atomic.Uint32 // tick at which the handler of the task began, plus one; 0: none runs
+	over   atomic.Bool   // the handler of the task has returned, or was given up, whichever was first
 
 	// Under the pool's lock.
 	task   Task // the last one it took
@@ -237,22 +239,29 @@ func (p *Pool) run(e *executor) {
 		}
 		e.begin(t, p.ticks.Load())
 		outcome := p.config.Program.Turn(e.ctx, t.Turn)
-		e.end()
-		p.config.Done(t.Partition, outcome)
+		late := e.end()
+		p.config.Done(t, outcome, late)
 	}
 }
 
 func (e *executor) begin(t Task, tick uint32) {
 	e.began.Store(tick + 1)
-	e.slot.set(t.Partition, t.Turn.Input)
+	e.slot.set(t)
 }
 
 // end comes before the executor takes another task: whoever has the lock and
-// sees that a handler runs knows that it is the one of the task.
-func (e *executor) end() {
+// sees that a handler runs knows that it is the one of the task. It reports
+// whether the run was given up before.
+func (e *executor) end() (late bool) {
+	late = !e.settle()
 	e.slot.clear()
 	e.began.Store(0)
+	return late
 }
+
+// settle says who was first: the handler that returns or the watchdog that
+// gives it up.
+func (e *executor) settle() (first bool) { return e.over.CompareAndSwap(false, true) }
 
 func (e *executor) runs() bool { return e.began.Load() > 0 }
 
@@ -263,6 +272,7 @@ func (p *Pool) next(e *executor) (Task, bool) {
 	for !e.off && !p.closed {
 		if p.queue.len() > 0 {
 			e.task, e.warned = p.queue.pop(), false
+			e.over.Store(false)
 			p.waiting.Store(int32(p.queue.len()))
 			if p.queue.len() > 0 && p.idle > 0 {
 				p.work.Signal() // more came while this one was looking
@@ -308,8 +318,8 @@ func (p *Pool) leave(e *executor) {
 	}
 	defer close(e.left)
 	if e.runs() {
-		e.end()
-		p.config.Done(e.task.Partition, program.Ended(e.task.Turn))
+		late := e.end()
+		p.config.Done(e.task, program.Ended(e.task.Turn), late)
 	}
 	e.cancel()
 	p.config.Marks.put(e.slot)

@@ -235,9 +235,13 @@ func TestAnAbandonedRunIsToldOnceAndStillAnswered(t *testing.T) {
 		}
 		r.checkStats(t, executor.Stats{Executors: 1, WrittenOff: 1, Replaced: 1, Abandoned: 1})
 		r.release(1)
+		r.submit("quick", 2)
 		synctest.Wait()
-		if got := r.answered(1); got[0] != 1 {
-			t.Errorf("%d late outcomes, want 1", got[0])
+		if got := r.answered(1, 2); !slices.Equal(got, []int{1, 1}) {
+			t.Errorf("outcomes: %v, want one each", got)
+		}
+		if !r.late[1] || r.late[2] {
+			t.Errorf("told as late: %v, want the outcome of the one that was abandoned", r.late)
 		}
 		r.end(t)
 	})
@@ -295,7 +299,7 @@ func TestWarningsAreOfTheTask(t *testing.T) {
 // bound, or abandoned.
 func TestAHandlerThatEndsItsGoroutineIsAnsweredFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := make([]byte, 64)
+		memory := make([]byte, 2*markBytes)
 		gate := make(chan struct{})
 		r := newRig(executor.Config{Executors: 1, Marks: executor.NewMarks(memory)}, map[string]func(context.Context, *msg.Turn){
 			"goexit": goexit,

@@ -7,8 +7,23 @@ import (
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// markBytes is what one mark takes: a flag, the partition, the fingerprint.
-const markBytes = 32
+// markBytes is what one mark takes: a flag, the partition, and what the input is
+// recognised by. It holds what most requests without identity ask, and there
+// are enough marks in the 64 KiB of a host for hundreds of handlers at once.
+const markBytes = 128
+
+// The flags: what a mark contains.
+const (
+	markNone        = 0
+	markFingerprint = 1
+	markAsked       = 2 // what was asked, to be hashed by whoever wants to know
+)
+
+// Places in a mark.
+const (
+	markPartition = 2
+	markInput     = 4
+)
 
 // Marks is memory, shared with the file system, in which executors note what
 // they run: after the process has died, it says what it may have died of. It is
@@ -37,12 +52,51 @@ func NewMarks(memory []byte) *Marks {
 func ReadMarks(memory []byte) map[msg.Partition][]msg.Fingerprint {
 	found := map[msg.Partition][]msg.Fingerprint{}
 	for ; len(memory) >= markBytes; memory = memory[markBytes:] {
-		if memory[0] == 1 {
-			p := msg.Partition(binary.LittleEndian.Uint16(memory[2:]))
-			found[p] = append(found[p], msg.Fingerprint(memory[4:20]))
+		p, input := msg.Partition(binary.LittleEndian.Uint16(memory[markPartition:])), memory[markInput:markBytes]
+		switch memory[0] {
+		case markFingerprint:
+			found[p] = append(found[p], msg.Fingerprint(input[:len(msg.Fingerprint{})]))
+		case markAsked:
+			found[p] = append(found[p], readAsked(input))
 		}
 	}
 	return found
+}
+
+// asked is what the fingerprint of an input without identity is made of.
+func asked(m *msg.Message) [4]string {
+	return [...]string{m.Target.Namespace, m.Target.Kind, m.Target.Key, m.Handler}
+}
+
+// putAsked writes what a message asks, each part after its length, and reports
+// whether there was room.
+func putAsked(memory []byte, m *msg.Message) bool {
+	for _, part := range asked(m) {
+		if len(memory) < 2+len(part) {
+			return false
+		}
+		binary.LittleEndian.PutUint16(memory, uint16(len(part)))
+		memory = memory[2+copy(memory[2:], part):]
+	}
+	if len(memory) < 2+len(m.Payload.Body) {
+		return false
+	}
+	binary.LittleEndian.PutUint16(memory, uint16(len(m.Payload.Body)))
+	copy(memory[2:], m.Payload.Body)
+	return true
+}
+
+// readAsked is the fingerprint of what putAsked wrote. The memory may hold
+// anything: another version of the code may have written it.
+func readAsked(memory []byte) msg.Fingerprint {
+	var parts [5]string
+	for n := 0; n < len(parts) && len(memory) >= 2; n++ {
+		length := min(int(binary.LittleEndian.Uint16(memory)), len(memory)-2)
+		parts[n], memory = string(memory[2:2+length]), memory[2+length:]
+	}
+	m := msg.Message{Target: msg.Ref{Namespace: parts[0], Kind: parts[1], Key: parts[2]}, Handler: parts[3]}
+	m.Payload.Body = []byte(parts[4])
+	return m.Asked()
 }
 
 // take hands out a place; nil when there is none: more executors than places
@@ -91,18 +145,25 @@ func (m *Marks) close() {
 	}
 }
 
-// set marks an input; the flag comes last, so that half a mark is none.
-func (k *mark) set(p msg.Partition, input msg.Fingerprint) {
+// set marks the input of a task; the flag comes last, so that half a mark is
+// none.
+func (k *mark) set(t Task) {
 	if k == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.memory != nil {
-		binary.LittleEndian.PutUint16(k.memory[2:], uint16(p))
-		copy(k.memory[4:20], input[:])
-		k.memory[0] = 1
+	if k.memory == nil {
+		return
 	}
+	binary.LittleEndian.PutUint16(k.memory[markPartition:], uint16(t.Partition))
+	if t.Turn.Input == (msg.Fingerprint{}) && putAsked(k.memory[markInput:], t.Turn.Message) {
+		k.memory[0] = markAsked
+		return
+	}
+	input := t.Turn.Fingerprint()
+	copy(k.memory[markInput:], input[:])
+	k.memory[0] = markFingerprint
 }
 
 func (k *mark) clear() {
@@ -112,6 +173,6 @@ func (k *mark) clear() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.memory != nil {
-		k.memory[0] = 0
+		k.memory[0] = markNone
 	}
 }

@@ -3,6 +3,7 @@ package executor_test
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -14,7 +15,7 @@ import (
 )
 
 // markBytes is what one mark takes, as a host has to know it.
-const markBytes = 32
+const markBytes = 128
 
 // TestWhatRunsIsMarked: and nothing else, whatever became of the handler.
 func TestWhatRunsIsMarked(t *testing.T) {
@@ -130,5 +131,44 @@ func TestHalfAMarkIsNone(t *testing.T) {
 	memory[0] = 0
 	if got := executor.ReadMarks(memory); len(got) != 0 {
 		t.Errorf("got %v, want nothing", got)
+	}
+}
+
+// TestAMarkRecognisesWhatWasAsked: an input without identity is marked by what
+// it asks, whether there is room for that or not, and the mark says the same of
+// it as the turn does. A shorter one leaves nothing of a longer one before it.
+func TestAMarkRecognisesWhatWasAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := make([]byte, markBytes)
+		r := newRig(executor.Config{Executors: 1, Marks: executor.NewMarks(memory)}, nil)
+		for run := uint64(1); run <= 4*markBytes; run++ {
+			body := bytes.Repeat([]byte{'x'}, int(run*37)%(3*markBytes/2))
+			asked := turn(run, "hold")
+			asked.Input, asked.Message.Payload.Body = msg.Fingerprint{}, body
+			r.Submit(0, asked)
+			synctest.Wait()
+			want := map[msg.Partition][]msg.Fingerprint{0: {asked.Fingerprint()}}
+			if got := executor.ReadMarks(memory); !reflect.DeepEqual(got, want) {
+				t.Fatalf("with a body of %d bytes: marks are %v, want %v", len(body), got, want)
+			}
+			r.release(run)
+			synctest.Wait()
+		}
+		r.end(t)
+	})
+}
+
+// TestMarksOfAnythingCanBeRead: the file may hold what another version wrote.
+func TestMarksOfAnythingCanBeRead(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	memory := make([]byte, 64*markBytes)
+	for range 100 {
+		for n := range memory {
+			memory[n] = byte(random.Uint32())
+		}
+		for n := 0; n < len(memory); n += markBytes {
+			memory[n] = byte(random.IntN(4))
+		}
+		executor.ReadMarks(memory) // does not panic
 	}
 }

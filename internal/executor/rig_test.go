@@ -44,6 +44,7 @@ type rig struct {
 	begun     []uint64
 	outcomes  map[uint64][]*msg.Outcome
 	partition map[uint64]msg.Partition // that heard the outcome
+	late      map[uint64]bool          // as it was told with the outcome
 	givenUp   []uint64
 	log       bytes.Buffer
 	handlers  map[string]func(context.Context, *msg.Turn) // beyond "hold"
@@ -59,7 +60,7 @@ func newRig(c executor.Config, handlers map[string]func(context.Context, *msg.Tu
 func newRigOf(c executor.Config, handlers map[string]func(context.Context, *msg.Turn)) *rig {
 	r := &rig{
 		gates: map[uint64]chan struct{}{}, contexts: map[uint64]context.Context{},
-		outcomes: map[uint64][]*msg.Outcome{}, partition: map[uint64]msg.Partition{}, handlers: handlers,
+		outcomes: map[uint64][]*msg.Outcome{}, partition: map[uint64]msg.Partition{}, late: map[uint64]bool{}, handlers: handlers,
 	}
 	c.Program, c.Done = r, r.done
 	if c.Abandon == nil {
@@ -115,20 +116,21 @@ func (r *rig) release(runs ...uint64) {
 	}
 }
 
-func (r *rig) done(p msg.Partition, o *msg.Outcome) {
+func (r *rig) done(t executor.Task, o *msg.Outcome, late bool) {
 	if r.telling != nil {
 		r.telling()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outcomes[o.Run] = append(r.outcomes[o.Run], o)
-	r.partition[o.Run] = p
+	r.partition[o.Run] = t.Partition
+	r.late[o.Run] = late
 }
 
-func (r *rig) abandon(_ msg.Partition, run uint64) {
+func (r *rig) abandon(t executor.Task) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.givenUp = append(r.givenUp, run)
+	r.givenUp = append(r.givenUp, t.Turn.Run)
 }
 
 // answered counts the outcomes of runs.

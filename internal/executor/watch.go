@@ -41,7 +41,7 @@ func (p *Pool) look(interval time.Duration) {
 		}
 		if l.abandon {
 			l.executor.cancel()
-			p.config.Abandon(l.task.Partition, l.task.Turn.Run)
+			p.config.Abandon(l.task)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (p *Pool) findLate(now uint32, interval time.Duration) (found []late, refus
 // tell. An executor that was told to give up takes no other task, because its
 // context ends. The lock is held.
 func (p *Pool) judge(e *executor, age time.Duration, found []late) []late {
-	l := late{e, e.task, age, age > p.config.WarnAfter && !e.warned, age > p.config.AbandonAfter && !e.gone}
+	l := late{e, e.task, age, age > p.config.WarnAfter && !e.warned, age > p.config.AbandonAfter && !e.gone && e.settle()}
 	if !l.warn && !l.abandon {
 		return found
 	}

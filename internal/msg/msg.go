@@ -562,12 +562,54 @@ type Turn struct {
 	State   Snapshot
 	Now     Time
 	Attempt uint32      // from 1
-	Input   Fingerprint // recognises the input if the process dies of it
+	Input   Fingerprint // recognises the input if the process dies of it; zero: Fingerprint computes it
 
 	// ModeWorkflow and ModeQuery. The journal is in State.
 	Workflow   *Workflow
 	Deliveries []Delivery // what the workflow is told; ModeWorkflow
 	Previous   uint64     // Run of the turn that made the last entry of the journal; 0: not known
+
+	// Of a read; Waiter is nil for an update, whose outcome is a CommandOutcome.
+	Waiter Waiter // gets the reply
+	Seen   Index  // the newest in State: the reply waits until it is durable
+	Direct bool   // it is, and whoever runs the read may tell Waiter; otherwise, CommandRead
+}
+
+// Fingerprint recognises the input of a turn if the process dies of it. What
+// has no identity is recognised by what it asks, which is not computed before
+// somebody wants to know.
+func (t *Turn) Fingerprint() Fingerprint {
+	if t.Input != (Fingerprint{}) {
+		return t.Input
+	}
+	return t.Message.Asked()
+}
+
+// Asked is the fingerprint of what a message asks, whoever does.
+func (m *Message) Asked() Fingerprint {
+	return FingerprintOf([]byte(m.Target.Namespace), []byte(m.Target.Kind), []byte(m.Target.Key), []byte(m.Handler), m.Payload.Body)
+}
+
+// Ended is the command that tells a partition what a turn came to.
+func (t *Turn) Ended(o *Outcome) Command {
+	if t.Waiter != nil {
+		return Command{Kind: CommandRead, Turn: t, Outcome: o}
+	}
+	return Command{Kind: CommandOutcome, Outcome: o}
+}
+
+// GivenUp is the command that tells a partition that a turn has not ended in
+// time.
+func (t *Turn) GivenUp() Command {
+	if t.Waiter != nil {
+		return t.Ended(Abandoned(0))
+	}
+	return Command{Kind: CommandAbandon, Run: t.Run}
+}
+
+// Answer is the reply to a read that ran.
+func (t *Turn) Answer(o *Outcome) Reply {
+	return Reply{Invocation: t.Message.Invocation, Payload: o.Output, Err: o.Err, Found: true}
 }
 
 // Outgoing is a message as a program hands it over.
@@ -614,6 +656,11 @@ type Outcome struct {
 	Begin    []Delivery   // with Tail to itself: what the new run is told after its input
 }
 
+// Abandoned is the outcome of a run that was given up.
+func Abandoned(run uint64) *Outcome {
+	return &Outcome{Run: run, Fault: "the handler has not returned in time; long or blocking work belongs in an activity"}
+}
+
 // Waiter is told the answer to a request. Engine and loops only pass it on.
 type Waiter interface{ Answer(Reply) }
 
@@ -631,6 +678,7 @@ const (
 	CommandLeave                        // Waiter no longer waits
 	CommandTask                         // TaskOutcome
 	CommandHeartbeat                    // TaskOutcome: its attempt goes on, Output is its detail
+	CommandRead                         // Turn, Outcome: what a read came to that was not answered directly
 	CommandCount                        // number of kinds
 )
 
@@ -644,6 +692,7 @@ type Command struct {
 	Message *Message
 	Ack     MessageID
 	Outcome *Outcome
+	Turn    *Turn
 	Run     uint64
 	Task    *TaskOutcome
 }

@@ -84,6 +84,41 @@ func TestARunThatNeverReturnsIsGivenUpAndItsEntityGoesOn(t *testing.T) {
 	r.stop()
 }
 
+// TestAReadThatNeverReturnsIsAnsweredOnce: its waiter, which serves others then,
+// hears nothing of it when it returns after all.
+func TestAReadThatNeverReturnsIsAnsweredOnce(t *testing.T) {
+	r := newRig(t)
+	r.config.AbandonAfter = 30 * time.Millisecond
+	r.start()
+	r.must(r.do("a", order{Write: "x"}))
+	let := make(chan struct{})
+	r.script.hook("look", func(_ context.Context, t *msg.Turn) {
+		if t.Message.Target.Key == "stuck" {
+			<-let
+		}
+	})
+	const stuck = 4
+	replies := make(chan msg.Reply, stuck)
+	for range stuck {
+		go func() {
+			replies <- r.Door().Do(context.Background(), &msg.Request{Target: msg.Ref{Kind: "cell", Key: "stuck"}, Handler: "look"})
+		}()
+	}
+	for range stuck {
+		r.wantCode(<-replies, msg.CodeUnavailable)
+	}
+	close(let)
+	for r.Stats(context.Background()).Executors.WrittenOff > 0 {
+		if got := r.look("a"); len(got) != 1 || got[0] != "x" {
+			t.Fatalf("got %v, the answer to another read", got)
+		}
+	}
+	if got := r.Stats(context.Background()); got.Executors.Abandoned != stuck || got.Partitions.Faults != stuck {
+		t.Errorf("got %+v, want %d that were given up", got, stuck)
+	}
+	r.stop()
+}
+
 func TestAPanicIsTheAnswerAndChangesNothing(t *testing.T) {
 	r := newRig(t).start()
 	r.must(r.do("a", order{Write: "x"}))

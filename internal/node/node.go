@@ -165,12 +165,7 @@ func (n *Node) run(first []*partition.Output) {
 	n.executors = executor.New(executor.Config{
 		Program: c.Program, Executors: c.Executors, WrittenOffMax: c.WrittenOffMax, AbandonAfter: c.AbandonAfter,
 		Marks: executor.NewMarks(c.Host.Marks()), Logger: c.Logger,
-		Done: func(p msg.Partition, o *msg.Outcome) {
-			n.driver.Command(p, msg.Command{Kind: msg.CommandOutcome, Outcome: o})
-		},
-		Abandon: func(p msg.Partition, run uint64) {
-			n.driver.Command(p, msg.Command{Kind: msg.CommandAbandon, Run: run})
-		},
+		Done: n.done, Abandon: func(t executor.Task) { n.driver.Command(t.Partition, t.Turn.GivenUp()) },
 	})
 	n.activities = activity.New(activity.Config{
 		Program: c.Program, RunningMax: c.ActivitiesMax, LeaveAfter: c.LeaveAfter, Now: c.Now, Logger: c.Logger,
@@ -182,6 +177,19 @@ func (n *Node) run(first []*partition.Output) {
 		},
 	})
 	n.driver.Start()
+}
+
+// done takes what a handler came to, on the goroutine of its executor. What a
+// read has seen is durable in most cases, and its waiter is told at once. A
+// waiter is told once: not by a read that was given up before it returned.
+func (n *Node) done(t executor.Task, o *msg.Outcome, late bool) {
+	switch r := t.Turn; {
+	case r.Direct && o.Fault == "" && !o.Panicked && !late:
+		r.Waiter.Answer(r.Answer(o))
+	case r.Waiter != nil && late:
+	default:
+		n.driver.Command(t.Partition, r.Ended(o))
+	}
 }
 
 func nonce() uint64 {

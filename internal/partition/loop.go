@@ -343,6 +343,7 @@ func (l *Loop) carry(m *member, now msg.Time, cause msg.Position) {
 func (l *Loop) effect(m *member, e *msg.Effect) int {
 	switch e.Kind {
 	case msg.EffectRun:
+		e.Turn.Direct = e.Turn.Direct && e.Turn.Seen <= m.durable
 		l.out.Turns = append(l.out.Turns, Turn{m.id, e.Turn})
 	case msg.EffectDeliver:
 		l.route(e.Message.ID.Destination, msg.Command{Kind: msg.CommandDeliver, Message: e.Message})

@@ -114,7 +114,7 @@ func (b *bench) finish(state string) Input {
 	if turn.Mode == msg.ModeUpdate {
 		o.Root = &msg.Payload{Body: []byte(state)}
 	}
-	return b.input(msg.Command{Kind: msg.CommandOutcome, Outcome: o})
+	return b.input(turn.Ended(o))
 }
 
 // update does an update up to its record.
@@ -156,6 +156,9 @@ func TestAReadIsHeldUntilWhatItSawIsDurable(t *testing.T) {
 	b := newBench(t, 1)
 	b.update("one", "[1]")
 	b.turn(b.request("read", "read", ""))
+	if b.turns[0].Turn.Direct {
+		t.Fatal("whoever runs a read may answer with a state that a crash would take back")
+	}
 	o := b.turn(b.finish("[1]"))
 	if !b.waits("read") {
 		t.Fatal("a read was answered with a state that a crash would take back")
@@ -168,6 +171,9 @@ func TestAReadIsHeldUntilWhatItSawIsDurable(t *testing.T) {
 		t.Fatal("the read was not answered")
 	}
 	b.turn(b.request("again", "read", ""))
+	if !b.turns[0].Turn.Direct {
+		t.Fatal("whoever runs a read of what is durable may not answer it")
+	}
 	b.turn(b.finish("[1]"))
 	if b.waits("again") {
 		t.Fatal("a read of what is durable had to wait")

@@ -377,6 +377,9 @@ func (w *world) take(i int, o *Output) {
 		if id := t.Turn.Message.ID; id.Number > 0 && w.sent[id] == 0 {
 			w.fail("order rule: %v runs and its sender has not written it", id)
 		}
+		if at := w.positions[t.Partition][t.Turn.Seen]; t.Turn.Direct && (at > w.told[i] || at > w.stored) {
+			w.fail("release rule: a read may be answered that has seen a record at %d, the log is durable up to %d", at, w.stored)
+		}
 		w.turns = append(w.turns, t)
 	}
 	for _, s := range o.Slices {
@@ -563,7 +566,11 @@ func (w *world) execute() {
 	if o.Output.Body = body; t.Turn.Mode == msg.ModeUpdate {
 		o.Root = &msg.Payload{Body: body}
 	}
-	w.tell(w.owner(t.Partition), Input{Kind: InputCommand, Partition: t.Partition, Command: msg.Command{Kind: msg.CommandOutcome, Outcome: o}})
+	if t.Turn.Direct {
+		w.answer(w.owner(t.Partition), &Answer{t.Turn.Waiter, t.Turn.Answer(o)})
+		return
+	}
+	w.tell(w.owner(t.Partition), Input{Kind: InputCommand, Partition: t.Partition, Command: t.Turn.Ended(o)})
 }
 
 var errDisk = errors.New("the disk says no")
