@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-io/holdfast/internal/form"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/plain"
 )
 
 // Void is the input or output of a handler that has none. On the wire it is an
@@ -39,11 +40,12 @@ type shape struct {
 	value    reflect.Type
 	codec    Codec // nil: JSON
 	void     bool
-	nullable bool // null is a value of the type
+	nullable bool        // null is a value of the type
+	plain    *plain.Plan // a short way for JSON; nil: there is none
 }
 
 func newShape(t reflect.Type, codec Codec) shape {
-	return shape{value: t, codec: codec, void: t == voidType, nullable: form.Nullable(t)}
+	return shape{value: t, codec: codec, void: t == voidType, nullable: form.Nullable(t), plain: plain.PlanOf(t)}
 }
 
 // schema gives the JSON schema of a shape; nil if there is no body, and the
@@ -64,7 +66,7 @@ func (s *shape) encode(pointer any) (p msg.Payload, err error) {
 	case s.void:
 		return p, nil
 	case s.codec == nil:
-		p.Body, err = encodeJSON(pointer)
+		p.Body, err = encodeJSON(s.plain, pointer)
 	default:
 		p.ContentType = s.codec.ContentType()
 		p.Body, err = s.codec.Marshal(reflect.ValueOf(pointer).Elem().Interface())
@@ -88,15 +90,19 @@ func (s *shape) decode(p msg.Payload, pointer any) error {
 	if !s.nullable && !s.void && string(p.Body) == "null" {
 		return errNull
 	}
-	return decodeJSON(p.Body, pointer)
+	return decodeJSON(s.plain, p.Body, pointer)
 }
 
 func isJSON(contentType string) bool {
 	return contentType == "" || strings.HasPrefix(contentType, contentJSON)
 }
 
-// encodeJSON is json.Marshal with a short way for the commonest small values.
-func encodeJSON(pointer any) ([]byte, error) {
+// encodeJSON is json.Marshal with a short way for the commonest small values
+// and for plain structs.
+func encodeJSON(short *plain.Plan, pointer any) ([]byte, error) {
+	if body, ok := short.Encode(pointer); ok {
+		return body, nil
+	}
 	switch v := pointer.(type) {
 	case *int64:
 		return strconv.AppendInt(nil, *v, 10), nil
@@ -108,8 +114,12 @@ func encodeJSON(pointer any) ([]byte, error) {
 	return json.Marshal(pointer)
 }
 
-// decodeJSON is json.Unmarshal with a short way for integers.
-func decodeJSON(body []byte, pointer any) error {
+// decodeJSON is json.Unmarshal with a short way for integers and for plain
+// structs.
+func decodeJSON(short *plain.Plan, body []byte, pointer any) error {
+	if short.Decode(body, pointer) {
+		return nil
+	}
 	switch v := pointer.(type) {
 	case *int64:
 		if n, ok := smallInteger(body); ok {

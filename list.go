@@ -30,7 +30,7 @@ type listItems struct {
 func (l *List[V]) Append(v ...V) {
 	items := l.writable("Append")
 	for i := range v {
-		body, err := encodeJSON(&v[i])
+		body, err := encodeJSON(nil, &v[i])
 		if err == nil {
 			items.append(body)
 			continue
@@ -211,7 +211,7 @@ func (l *listItems) each(yield func(index int, body []byte) bool) {
 // decode reads an item. One that does not have the type of the field any more
 // is a fault of the turn.
 func (l *listItems) decode(index int, body []byte, into any) {
-	err := decodeJSON(body, into)
+	err := decodeJSON(nil, body, into)
 	if err == nil {
 		return
 	}

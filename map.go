@@ -46,7 +46,7 @@ func (m *Map[K, V]) Get(k K) (v V, ok bool) {
 // Put stores one entry. In a read it panics, as all changes there do.
 func (m *Map[K, V]) Put(k K, v V) {
 	e := m.writable("Put")
-	body, err := encodeJSON(&v)
+	body, err := encodeJSON(nil, &v)
 	if err == nil && !utf8.ValidString(string(k)) {
 		err = fmt.Errorf("the key is not UTF-8")
 	}
@@ -292,7 +292,7 @@ func (e *mapEntries) each(yield func(key string, body []byte) bool) {
 // decode reads an entry. One that does not have the type of the field any more
 // is a fault of the turn.
 func (e *mapEntries) decode(key string, body []byte, into any) {
-	err := decodeJSON(body, into)
+	err := decodeJSON(nil, body, into)
 	if err == nil {
 		return
 	}

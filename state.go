@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-io/holdfast/internal/form"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/plain"
 )
 
 // stateCodec moves the state of one kind between its stored form and Go.
@@ -15,10 +16,14 @@ type stateCodec[S any] struct {
 	options EntityOptions[S]
 	codec   Codec // nil: JSON
 	plan    *form.Plan
+	plain   *plain.Plan // a short way for JSON; nil: there is none
 }
 
 func newStateCodec[S any](k *kindDeclaration, options any) *stateCodec[S] {
-	c := &stateCodec[S]{codec: k.codec, plan: k.plan}
+	c := &stateCodec[S]{codec: k.codec, plan: k.plan, plain: plain.PlanOf(reflect.TypeFor[S]())}
+	if k.plan.View != nil {
+		c.plain = plain.PlanOf(k.plan.View)
+	}
 	if o, ok := options.(EntityOptions[S]); ok {
 		c.options = o
 	}
@@ -73,7 +78,7 @@ func (c *stateCodec[S]) store(s *scope, from *S) error {
 	defer func() { s.encoding = false }()
 	var err error
 	if c.codec == nil {
-		s.root.Body, err = encodeJSON(c.view(from))
+		s.root.Body, err = encodeJSON(c.plain, c.view(from))
 	} else {
 		s.root.ContentType = c.codec.ContentType()
 		s.root.Body, err = c.codec.Marshal(*from)
@@ -86,14 +91,14 @@ func (c *stateCodec[S]) decode(body []byte, into *S) error {
 	if c.codec != nil {
 		return c.codec.Unmarshal(body, into)
 	}
-	return decodeJSON(body, c.view(into))
+	return decodeJSON(c.plain, body, c.view(into))
 }
 
 // decodeInspected reads a state as the HTTP interface shows it: JSON with its
 // maps and lists in it, or what another codec wrote.
 func (c *stateCodec[S]) decodeInspected(body []byte, into *S) error {
 	if c.codec == nil {
-		return decodeJSON(body, c.view(into))
+		return decodeJSON(c.plain, body, c.view(into))
 	}
 	stored, err := unwrapJSON(body)
 	if err != nil {
