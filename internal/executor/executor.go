@@ -72,6 +72,7 @@ type Pool struct {
 	queue               queue
 	idle                int
 	spinning            bool         // one executor looks for work
+	coming              atomic.Int32 // executors that tell an outcome and look for work next
 	waiting             atomic.Int32 // length of queue, to be looked at without the lock
 	closed              bool
 	full                bool                   // as many are written off as may be
@@ -149,9 +150,10 @@ func (p *Pool) SubmitAll(tasks []Task) {
 		p.queue.push(tasks)
 		p.waiting.Store(int32(p.queue.len()))
 	}
-	wake := len(tasks)
+	// Those that look next take a turn each, and wake others if more are left.
+	wake := len(tasks) - int(p.coming.Load())
 	if p.spinning {
-		wake-- // the one that looks takes a turn, and wakes others if more are left
+		wake--
 	}
 	wake = min(wake, p.idle)
 	p.mu.Unlock()
@@ -159,6 +161,9 @@ func (p *Pool) SubmitAll(tasks []Task) {
 		p.work.Signal()
 	}
 }
+
+// HasWork says whether turns wait for an executor.
+func (p *Pool) HasWork() bool { return p.waiting.Load() > 0 }
 
 // Close ends the pool: what is queued is dropped, handlers that run may return
 // until they are written off or ctx ends. An error says how many have not
@@ -240,7 +245,9 @@ func (p *Pool) run(e *executor) {
 		e.begin(t, p.ticks.Load())
 		outcome := p.config.Program.Turn(e.ctx, t.Turn)
 		late := e.end()
+		p.coming.Add(1)
 		p.config.Done(t, outcome, late)
+		p.coming.Add(-1)
 	}
 }
 
@@ -274,9 +281,7 @@ func (p *Pool) next(e *executor) (Task, bool) {
 			e.task, e.warned = p.queue.pop(), false
 			e.over.Store(false)
 			p.waiting.Store(int32(p.queue.len()))
-			if p.queue.len() > 0 && p.idle > 0 {
-				p.work.Signal() // more came while this one was looking
-			}
+			p.rouse() // more may have come while this one was looking
 			return e.task, true
 		}
 		if !p.spin(e) {
@@ -286,7 +291,15 @@ func (p *Pool) next(e *executor) (Task, bool) {
 		}
 	}
 	e.task = Task{}
+	p.rouse() // others: it was to come
 	return Task{}, false
+}
+
+// rouse wakes an executor if there is work; the lock is held.
+func (p *Pool) rouse() {
+	if p.queue.len() > 0 && p.idle > 0 {
+		p.work.Signal()
+	}
 }
 
 // spins is how often an executor that has run out of work looks again before it

@@ -383,3 +383,31 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		r.end(t, 1)
 	})
 }
+
+// TestWhatComesOfAnOutcomeIsRun: whoever is told an outcome may submit turns,
+// and the executor that tells it takes the first of them; no other sleeps while
+// there are more, and none waits for an executor that does not come back.
+func TestWhatComesOfAnOutcomeIsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(executor.Config{Executors: 2}, nil)
+		synctest.Wait() // both are idle
+		r.telling = func() { r.telling = nil; r.submit("hold", 2, 3, 4) }
+		r.submit("quick", 1)
+		synctest.Wait()
+		if got := r.began(); len(got) != 3 {
+			t.Fatalf("began: %v, want 1 and two of those that came of it", got)
+		}
+		r.release(2, 3, 4)
+		synctest.Wait()
+		r.submit("hold", 5)
+		time.Sleep(writeOffMax + time.Millisecond)
+		r.checkStats(t, executor.Stats{Executors: 2, WrittenOff: 1, Replaced: 1})
+		r.telling = func() { r.telling = nil; r.submit("quick", 6) }
+		r.release(5)
+		synctest.Wait()
+		if got := r.answered(6); got[0] != 1 {
+			t.Error("a turn waits for an executor that has ended")
+		}
+		r.end(t)
+	})
+}

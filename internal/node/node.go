@@ -187,8 +187,10 @@ func (n *Node) done(t executor.Task, o *msg.Outcome, late bool) {
 	case r.Direct && o.Fault == "" && !o.Panicked && !late:
 		r.Waiter.Answer(r.Answer(o))
 	case r.Waiter != nil && late:
-	default:
+	case n.executors.HasWork():
 		n.driver.Command(t.Partition, r.Ended(o))
+	default:
+		n.driver.Drive(t.Partition, r.Ended(o)) // the executor would sleep: it goes on with what comes of this
 	}
 }
 
@@ -200,7 +202,7 @@ func nonce() uint64 {
 
 func (n *Node) now() msg.Time { return msg.TimeOf(n.config.Now()) }
 
-// take carries out what a turn of a loop asks for, on the loop's goroutine.
+// take carries out what a turn of a loop asks for, before the next one.
 func (n *Node) take(loop int, o *partition.Output) {
 	if len(o.Turns) > 0 {
 		n.takeTurns(loop, o.Turns)

@@ -39,7 +39,7 @@ func (n *Node) Stats(ctx context.Context) Stats {
 	return s
 }
 
-// observed is what a loop's goroutine last said of it.
+// observed is what a loop last said of itself.
 type observed struct {
 	asked atomic.Bool // somebody waits
 
@@ -67,7 +67,7 @@ func (n *Node) look(ctx context.Context, loop int) {
 	}
 }
 
-// observe takes a loop's numbers if somebody asked, on its goroutine.
+// observe takes a loop's numbers if somebody asked, in its turn.
 func (n *Node) observe(loop int) {
 	if n.observed[loop].asked.Load() {
 		n.speak(loop)

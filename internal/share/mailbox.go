@@ -32,7 +32,7 @@ func (m *Mailbox[T]) Put(item T) {
 }
 
 // Take gives everything that is there to a function, in order. One goroutine
-// takes.
+// takes at a time.
 func (m *Mailbox[T]) Take(take func(T)) {
 	m.mu.Lock()
 	items := m.items

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"time"
@@ -26,10 +27,12 @@ type Config struct {
 // Driver runs loops and a committer until it is stopped.
 type Driver struct {
 	config Config
-	boxes  []*share.Mailbox[partition.Input]
-	owner  []int // loop by partition
-	done   chan struct{}
-	ended  sync.WaitGroup
+	desks  []*share.Desk[partition.Input] // by loop
+	owner  []int                          // loop by partition
+
+	running context.Context // until Stop
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
 }
 
 const (
@@ -39,9 +42,10 @@ const (
 
 // New makes a driver, which takes commands before it is started.
 func New(c Config) *Driver {
-	d := &Driver{config: c, done: make(chan struct{}), owner: make([]int, c.Partitions)}
+	d := &Driver{config: c, owner: make([]int, c.Partitions)}
+	d.running, d.stop = context.WithCancel(context.Background())
 	for i, l := range c.Loops {
-		d.boxes = append(d.boxes, share.NewMailbox[partition.Input]())
+		d.desks = append(d.desks, share.NewDesk[partition.Input](c.Now, func(now msg.Time) (bool, time.Duration) { return d.turn(i, now) }))
 		for p := range d.owner {
 			if l.Owns(msg.Partition(p)) {
 				d.owner[p] = i
@@ -60,20 +64,17 @@ func (d *Driver) Start() {
 	go d.runCommitter()
 }
 
-// Stop ends the goroutines and waits for them. What is not durable is lost.
+// Stop ends the goroutines and waits for them, and for turns that others give.
+// What is not durable is lost.
 func (d *Driver) Stop() {
-	close(d.done)
+	d.stop()
 	d.ended.Wait()
-}
-
-func (d *Driver) stopped() bool {
-	select {
-	case <-d.done:
-		return true
-	default:
-		return false
+	for _, desk := range d.desks {
+		desk.Turn() // does nothing, after those that began before
 	}
 }
+
+func (d *Driver) stopped() bool { return d.running.Err() != nil }
 
 // Command gives a command to the loop of its partition.
 func (d *Driver) Command(p msg.Partition, c msg.Command) {
@@ -81,33 +82,49 @@ func (d *Driver) Command(p msg.Partition, c msg.Command) {
 }
 
 func (d *Driver) route(r partition.Routed) {
-	d.boxes[d.owner[r.Partition]].Put(partition.Input{
+	d.desks[d.owner[r.Partition]].Put(partition.Input{
 		Kind: partition.InputCommand, Partition: r.Partition, Command: r.Command, Cause: r.Cause})
 }
 
+// Drive is Command for a goroutine that would have nothing else to do: if the
+// loop is at rest, it gets a turn at once, and its own goroutine sleeps on.
+func (d *Driver) Drive(p msg.Partition, c msg.Command) {
+	d.desks[d.owner[p]].Drive(partition.Input{Kind: partition.InputCommand, Partition: p, Command: c})
+}
+
 // Tell gives an input to a loop.
-func (d *Driver) Tell(loop int, in partition.Input) { d.boxes[loop].Put(in) }
+func (d *Driver) Tell(loop int, in partition.Input) { d.desks[loop].Put(in) }
 
 func (d *Driver) tellAll(in partition.Input) {
-	for i := range d.boxes {
+	for i := range d.desks {
 		d.Tell(i, in)
 	}
 }
 
 func (d *Driver) runLoop(i int) {
 	defer d.ended.Done()
-	l, box, timer := d.config.Loops[i], d.boxes[i], time.NewTimer(time.Hour)
-	d.carry(i, d.config.First[i])
+	desk, timer := d.desks[i], time.NewTimer(time.Hour)
+	desk.Begin(func() { d.carry(i, d.config.First[i]) })
 	for !d.stopped() {
-		box.Take(l.Push)
-		now := d.config.Now()
-		ready, wait := l.Ready(now)
-		if ready {
-			d.carry(i, l.Turn(now, turnBudget))
-			continue
+		if ready, wait := desk.Turn(); !ready {
+			desk.Wait(d.running.Done(), timer, wait)
 		}
-		box.Wait(d.done, timer, wait)
 	}
+}
+
+// turn gives a loop what has come for it, and a turn if that makes it ready. It
+// says whether another would do anything, or when it may.
+func (d *Driver) turn(i int, now msg.Time) (ready bool, wait time.Duration) {
+	l := d.config.Loops[i]
+	if d.stopped() {
+		return false, 0
+	}
+	d.desks[i].Take(l.Push)
+	if ready, wait = l.Ready(now); ready {
+		d.carry(i, l.Turn(now, turnBudget))
+		ready, wait = l.Ready(now)
+	}
+	return ready, wait
 }
 
 func (d *Driver) carry(i int, out *partition.Output) {
@@ -131,7 +148,7 @@ func (d *Driver) runCommitter() {
 		d.config.Buffer.With(func(c *partition.Committer) { next = c.Next(d.config.Now()) })
 		switch {
 		case next.Frame != nil || next.Seal:
-			if err := d.write(next); err != nil {
+			if err := Write(d.config.Buffer, d.config.Log, d.config.Now, next, d.durable); err != nil {
 				d.tellAll(partition.Input{Kind: partition.InputPoisoned, Err: err})
 				d.config.Failed(err)
 				return
@@ -139,15 +156,13 @@ func (d *Driver) runCommitter() {
 		case next.Wait > 0 && next.Wait < spinBelow:
 			runtime.Gosched()
 		default:
-			d.config.Buffer.Wait(d.done, timer, next.Wait)
+			d.config.Buffer.Wait(d.running.Done(), timer, next.Wait)
 		}
 	}
 }
 
-func (d *Driver) write(w partition.Work) error {
-	return Write(d.config.Buffer, d.config.Log, d.config.Now, w, func(position msg.Position) {
-		d.tellAll(partition.Input{Kind: partition.InputDurable, Position: position})
-	})
+func (d *Driver) durable(position msg.Position) {
+	d.tellAll(partition.Input{Kind: partition.InputDurable, Position: position})
 }
 
 // Write does a committer's work on a log. Durable is told up to where the log
