@@ -110,14 +110,23 @@ func (h *handlerDeclaration) call(c Caller, op client.Operation, key string, inp
 		return err
 	}
 	r.Operation = op
-	for _, o := range opts {
-		o.forCall(&r)
+	if len(opts) > 0 {
+		r = withOptions(r, opts)
 	}
 	body, err := c.canWait(r)
 	if err != nil {
 		return err
 	}
 	return h.answer(body, output)
+}
+
+// withOptions is apart so that a call without any, which is most, allocates no
+// request.
+func withOptions(r client.Request, opts []CallOption) client.Request {
+	for _, o := range opts {
+		o.forCall(&r)
+	}
+	return r
 }
 
 func (h *handlerDeclaration) answer(body []byte, output any) error {
