@@ -39,6 +39,8 @@ type rig struct {
 	log    func(host.Log) host.Log
 	took   func(loop int)
 	last   atomic.Uint64
+	apart  sync.WaitGroup // handlers that run on goroutines of their own
+	drive  bool           // they give the turns
 }
 
 // run starts a rig, whose fields may be set before.
@@ -88,7 +90,12 @@ func (r *rig) take(loop int, o *partition.Output) {
 		if len(hops) > 0 {
 			out.Tail = &msg.Outgoing{Target: msg.Ref{Kind: "counter", Key: fmt.Sprint("hop-", len(hops))}, Handler: "add", Payload: msg.Payload{Body: hops[1:]}}
 		}
-		r.Command(t.Partition, msg.Command{Kind: msg.CommandOutcome, Outcome: out})
+		ended := t.Turn.Ended(out)
+		if r.drive {
+			r.apart.Go(func() { r.Drive(t.Partition, ended) })
+			continue
+		}
+		r.Command(t.Partition, ended)
 	}
 	if r.took != nil {
 		r.took(loop)
@@ -112,8 +119,9 @@ func (r *rig) add(key string, hops int) msg.Reply {
 }
 
 func TestEveryRequestIsAnsweredOnceItIsDurable(t *testing.T) {
-	for _, loops := range []int{1, 3} {
+	for n, loops := range []int{1, 3, 1, 3} {
 		var r rig
+		r.drive = n >= 2
 		r.run(t, loops)
 		var wait sync.WaitGroup
 		for n := range 16 {
@@ -132,6 +140,25 @@ func TestEveryRequestIsAnsweredOnceItIsDurable(t *testing.T) {
 			t.Errorf("got %+v, want something durable", stats)
 		}
 		r.Stop()
+		r.apart.Wait()
+	}
+}
+
+// TestNobodyGivesATurnAfterStop: what comes too late is left lying.
+func TestNobodyGivesATurnAfterStop(t *testing.T) {
+	var r rig
+	turns := 0 // without a lock: the race detector sees a turn that Stop does not wait for
+	r.took, r.drive = func(int) { turns++ }, true
+	r.run(t, 1)
+	for n := range 50 {
+		r.add(fmt.Sprint("key-", n), 3)
+	}
+	r.Stop()
+	before := turns
+	r.Drive(0, msg.Command{Kind: msg.CommandTick})
+	r.apart.Wait()
+	if turns != before {
+		t.Errorf("%d turns after the driver was stopped", turns-before)
 	}
 }
 
