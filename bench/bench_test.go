@@ -239,3 +239,20 @@ func TestTheLinksOfAChainAreOnDifferentPartitions(t *testing.T) {
 		}
 	}
 }
+
+// TestFillingEndsWithTheReason: what fails because somebody ended the run says
+// why that was.
+func TestFillingEndsWithTheReason(t *testing.T) {
+	why, wrong := errors.New("somebody was tired of it"), errors.New("a key is missing")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if err := fill(ctx, 10, func(int) error { return wrong }); !errors.Is(err, wrong) {
+		t.Errorf("got %v, want %v", err, wrong)
+	}
+	err := fill(ctx, 10, func(int) error { cancel(why); return ctx.Err() })
+	if !errors.Is(err, why) {
+		t.Errorf("got %v, want %v", err, why)
+	}
+	if err := fill(ctx, 10, func(int) error { return nil }); !errors.Is(err, why) {
+		t.Errorf("got %v when it had ended before, want %v", err, why)
+	}
+}

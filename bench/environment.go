@@ -114,10 +114,15 @@ func fill(ctx context.Context, n int, do func(i int) error) error {
 		})
 	}
 	working.Wait()
-	if err := failure.Load(); err != nil {
+	err := failure.Load()
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+		return nil
+	case cause != nil:
+		return fmt.Errorf("fill the entities: %w", cause) // and not what it led to
+	default:
 		return fmt.Errorf("fill the entities: %w", *err)
 	}
-	return nil
 }
 
 // drainTimeMax bounds the wait for one-way work.
