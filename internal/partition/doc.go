@@ -9,9 +9,8 @@
 //     before any of the step's effects leave the loop.
 //  2. Release rule: a reply leaves the loop only when the log is durable at the
 //     position of the newest record that it has seen, and an activity only when
-//     the log is durable at that of the record that asks for it.
-//     The turn of a read says Direct only if that is so: then whoever runs it may
-//     reply.
+//     the log is durable at that of the record that asks for it. The turn of a
+//     read says Direct only if that is so: then whoever runs it may reply.
 //  3. A frame is handed out only after the one before is durable.
 //  4. A checkpoint is published only when the log is durable at its end.
 //  5. After a failed write nothing is released any more: whoever waits hears
