@@ -112,6 +112,7 @@ type deadLetterLine struct {
 	Message messageLine `json:"message"`
 	Reason  string      `json:"reason"`
 	Time    *string     `json:"time,omitempty"`
+	State   *valueLine  `json:"state,omitempty"`
 }
 
 type attemptLine struct {
@@ -266,7 +267,7 @@ func answerOf(a msg.Answer) answerLine {
 }
 
 func deadLetterOf(l msg.DeadLetter) deadLetterLine {
-	return deadLetterLine{ID: l.ID.String(), Message: messageOf(&l.Message), Reason: l.Reason, Time: timeOf(l.Time)}
+	return deadLetterLine{ID: l.ID.String(), Message: messageOf(&l.Message), Reason: l.Reason, Time: timeOf(l.Time), State: valueOf(l.State.Body)}
 }
 
 func attemptOf(a msg.AttemptCount) attemptLine { return attemptLine{fingerprintText(a.Input), a.Count} }

@@ -27,8 +27,9 @@ func TestRecordsAreShown(t *testing.T) {
 		Remind: []msg.Reminder{{Name: "r", Handler: "h", Due: 1e9, Schedule: msg.Schedule{Every: 1e9}}}, Forget: []string{"x"},
 		Answers: []msg.Answer{{Invocation: anID, Status: msg.StatusCompleted, Payload: payload("1"),
 			Session: msg.SessionID{1}, SessionNumber: 7, Idempotency: msg.Fingerprint{2}, Submitted: true}},
-		DeadLetters: []msg.DeadLetter{{ID: anID, Message: msg.Message{Kind: msg.MessageCall}, Reason: "gave up", Time: 1e9}},
-		Discarded:   []msg.InvocationID{anID}, Attempts: []msg.AttemptCount{{Input: msg.Fingerprint{3}, Count: 2}},
+		DeadLetters: []msg.DeadLetter{{ID: anID, Message: msg.Message{Kind: msg.MessageCall}, Reason: "gave up", Time: 1e9,
+			State: msg.Payload{Body: []byte(`{"stack":[]}`)}}},
+		Discarded: []msg.InvocationID{anID}, Attempts: []msg.AttemptCount{{Input: msg.Fingerprint{3}, Count: 2}},
 		Pruned: 6, Kinds: []msg.KindRule{{Kind: "account", Affinity: "a", HashKind: 1, Partition: 64}}, Epoch: 4, CodeVersion: "v1",
 	}
 	const bigID, second = "00030000000000070000000000000009", "1970-01-01T00:00:01Z"
@@ -47,7 +48,7 @@ func TestRecordsAreShown(t *testing.T) {
 			`"remind":[{"name":"r","handler":"h","due":"` + second + `","every":"1s"}],"forget":["x"],` +
 			`"answers":[{"invocation":"` + bigID + `","status":"completed","payload":1,"session":"01000000000000000000000000000000-7",` +
 			`"idempotency":"02000000000000000000000000000000","submitted":true}],` +
-			`"dead_letters":[{"id":"` + bigID + `","message":{"kind":"call"},"reason":"gave up","time":"` + second + `"}],"discarded":["` + bigID + `"],` +
+			`"dead_letters":[{"id":"` + bigID + `","message":{"kind":"call"},"reason":"gave up","time":"` + second + `","state":{"stack":[]}}],"discarded":["` + bigID + `"],` +
 			`"attempts":[{"input":"03000000000000000000000000000000","count":2}],"pruned":6,` +
 			`"kinds":[{"kind":"account","affinity":"a","hash_kind":1,"partitions":64}],"epoch":4,"code_version":"v1"}`},
 	} {

@@ -328,10 +328,7 @@ func (p *Partition) CheckKinds(kinds []msg.Kind) ([]msg.KindRule, error) {
 }
 
 func formName(f msg.Form) string {
-	if f == msg.FormWorkflow {
-		return "a workflow"
-	}
-	return "an entity"
+	return [...]string{"an entity", "a workflow", "a machine"}[f]
 }
 
 // hashKind is the version of msg.PartitionOf.

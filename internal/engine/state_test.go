@@ -472,6 +472,9 @@ func TestKindTable(t *testing.T) {
 	if _, err := p.CheckKinds([]msg.Kind{{Name: "one", Form: msg.FormWorkflow}}); err == nil || !strings.Contains(err.Error(), "kind one was an entity and is now a workflow") {
 		t.Errorf("an entity that became a workflow: %v", err)
 	}
+	if _, err := p.CheckKinds([]msg.Kind{{Name: "one", Form: msg.FormMachine}}); err == nil || !strings.Contains(err.Error(), "and is now a machine") {
+		t.Errorf("an entity that became a machine: %v", err)
+	}
 }
 
 // Time never runs backwards for a handler, whatever the clock does.

@@ -261,6 +261,8 @@ func (l *DeadLetter) decode(d *Decoder) {
 			l.Reason = d.Text()
 		case 4:
 			l.Time = d.Time()
+		case 5:
+			l.State = d.Payload()
 		default:
 			d.Unknown()
 		}
@@ -326,7 +328,7 @@ func (k *KindRule) decode(d *Decoder) {
 		case 4:
 			k.Partition = d.Uint32()
 		case 5:
-			k.Form = Form(d.Enum(uint8(FormWorkflow)))
+			k.Form = Form(d.Enum(uint8(FormMachine)))
 		default:
 			d.Unknown()
 		}

@@ -136,12 +136,13 @@ func AppendDeadLetter(b []byte, l *DeadLetter) []byte {
 	b, mark := OpenMessage(b, 2, len(l.Message.Payload.Body))
 	b = CloseMessageField(AppendMessage(b, &l.Message), mark)
 	b = AppendStringField(b, 3, l.Reason)
-	return AppendTimeField(b, 4, l.Time)
+	b = AppendTimeField(b, 4, l.Time)
+	return AppendPayloadField(b, 5, &l.State)
 }
 
 // AppendDeadLetterField appends a dead letter as a sub-message.
 func AppendDeadLetterField(b []byte, field FieldNumber, l *DeadLetter) []byte {
-	b, mark := OpenMessage(b, field, len(l.Message.Payload.Body))
+	b, mark := OpenMessage(b, field, len(l.Message.Payload.Body)+len(l.State.Body))
 	return CloseMessage(AppendDeadLetter(b, l), mark)
 }
 

@@ -51,6 +51,7 @@ func goldenRecords() []goldenRecord {
 		{"step-messages", goldenMessages(account)},
 		{"step-reminders", goldenReminders(account)},
 		{"step-failed", goldenFailed(account)},
+		{"step-unhandled", goldenUnhandled()},
 		{"accept", &Record{
 			Kind: RecordAccept, Partition: 17, Index: 7, Time: 1_760_000_000_000_000_007,
 			Accepted: &Message{Kind: MessageSend, Target: account, Handler: "deposit", Payload: Payload{Body: []byte("1")},
@@ -66,6 +67,8 @@ func goldenRecords() []goldenRecord {
 		{"task", goldenTask()},
 		{"kinds-workflow", &Record{Kind: RecordKinds, Partition: 0, Index: 3, Time: 5,
 			Kinds: []KindRule{{Kind: "transfer", HashKind: 1, Partition: 64, Form: FormWorkflow}}}},
+		{"kinds-machine", &Record{Kind: RecordKinds, Partition: 0, Index: 4, Time: 5,
+			Kinds: []KindRule{{Kind: "broker", HashKind: 1, Partition: 64, Form: FormMachine}}}},
 		{"kinds", &Record{Kind: RecordKinds, Partition: 65535, Index: 1 << 40, Time: -1, Epoch: 12, CodeVersion: "v1.2.3", Pruned: 9,
 			Kinds: []KindRule{{Kind: "account", HashKind: 1, Partition: 64}, {Kind: "order", Affinity: "customer", HashKind: 1, Partition: 64}}}},
 	}
@@ -174,6 +177,17 @@ func goldenFailed(account Ref) *Record {
 		}},
 		DeadLetters: []DeadLetter{{ID: InvocationID{0, 17, 15: 5}, Message: message, Reason: "panicked 5 times", Time: 1_760_000_000_000_000_006}},
 		Discarded:   []InvocationID{{0, 17, 15: 6}, {}},
+	}
+}
+
+func goldenUnhandled() *Record {
+	broker := Ref{Kind: "broker", Key: "b-1"}
+	message := Message{ID: MessageID{3, 17, 9}, Kind: MessageSend, Target: broker, Handler: "late", Invocation: InvocationID{0, 17, 15: 7}}
+	return &Record{
+		Kind: RecordStep, Partition: 17, Index: 10, Time: 1_760_000_000_000_000_010, Instance: broker,
+		Consumed: []MessageID{{3, 17, 9}},
+		DeadLetters: []DeadLetter{{ID: InvocationID{0, 17, 15: 7}, Message: message, Reason: "idle does not handle late",
+			Time: 1_760_000_000_000_000_010, State: Payload{Body: []byte(`{"stack":["idle"],"data":{}}`)}}},
 	}
 }
 

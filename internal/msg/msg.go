@@ -289,6 +289,7 @@ type DeadLetter struct {
 	Message Message
 	Reason  string
 	Time    Time
+	State   Payload // of a machine: its root when the message was given up; empty if it had none, or a large one
 }
 
 // Place is where a dead letter stands in a list of them: by its invocation.
@@ -505,6 +506,7 @@ type Form uint8
 const (
 	FormEntity Form = iota
 	FormWorkflow
+	FormMachine // its handlers are messages: they are sent, not called
 )
 
 // Kind describes a kind of entity, or a workflow, that a program serves.
@@ -541,6 +543,7 @@ type Snapshot struct {
 	StateVersion uint32
 	Root         Payload
 	Fields       Fields // maps and lists; nil: none
+	Machine      bool   // the root is {"stack":[…],"data":…}, and the fields are those of data
 }
 
 // Fields gives access to the maps and lists of a snapshot. It is safe for use
@@ -648,6 +651,11 @@ type Outcome struct {
 	Park     bool         // with Fault: the instance is parked at once
 	Tasks    []Task       // activities to be run; the engine fills in what it knows
 	Stop     []StepNumber // activities that nobody needs any more
+
+	// What a machine does with its input, and with those that wait aside.
+	Defer      bool   // the input is not consumed: it waits aside until a turn offers it again; what else is here is kept
+	Offer      bool   // what waits aside is offered again, before all other inputs; a deletion offers too
+	DeadLetter string // not empty: the input becomes a dead letter, for this reason, and nothing else is kept
 
 	// ModeWorkflow.
 	Steps    []Step       // what the turn adds to the journal
