@@ -81,24 +81,14 @@ func (p *Partition) unpark(i *instance) {
 	i.live.parked, i.live.culprit, i.live.faults, i.live.retryAt = nil, nil, 0, 0
 }
 
-// giveUp consumes an input without running it again. A message becomes a dead
-// letter; whoever waits hears of it.
+// giveUp consumes an input without running it again.
 func (p *Partition) giveUp(in *input, code, reason string) {
-	o := &msg.Outcome{Err: msg.Errorf(code, msg.ClassFailed, "%s of %s was given up after %d attempts: %s",
-		in.message.Handler, in.message.Target, in.attempts, reason)}
+	err := msg.Errorf(code, msg.ClassFailed, "%s of %s was given up after %d attempts: %s",
+		in.message.Handler, in.message.Target, in.attempts, reason)
 	if in.external && in.identity == (identity{}) {
 		in.recorded = false // what was asked is recognised when it is asked again
 	}
-	r := p.record(msg.RecordStep)
-	r.Instance = in.target.ref
-	p.consume(r, in, o)
-	if !in.external {
-		p.stats.DeadLettered++
-		r.DeadLetters = []msg.DeadLetter{{ID: in.message.Invocation, Message: *in.message, Reason: o.Err.Message, Time: p.now}}
-		p.boundDeadLetters(r)
-		p.report(msg.Reply{DeadLetters: r.DeadLetters})
-	}
-	p.finish(r, in, o)
+	p.toDeadLetters(in, err, err.Message)
 }
 
 // boundDeadLetters makes room for the dead letter of a record: the oldest go.
@@ -125,4 +115,6 @@ func (p *Partition) boundDeadLetters(r *msg.Record) {
 	}
 }
 
-func deadLetterBytes(d *msg.DeadLetter) int { return messageBytes(&d.Message) + len(d.Reason) }
+func deadLetterBytes(d *msg.DeadLetter) int {
+	return messageBytes(&d.Message) + len(d.Reason) + len(d.State.Body)
+}

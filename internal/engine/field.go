@@ -54,7 +54,8 @@ func (i *instance) listField(name string) *field {
 
 // snapshot gives the state as it is now, for a run on another goroutine.
 func (i *instance) snapshot() msg.Snapshot {
-	s := msg.Snapshot{Exists: i.exists, Version: i.version, StateVersion: i.stateVersion, Root: i.root}
+	s := msg.Snapshot{Exists: i.exists, Version: i.version, StateVersion: i.stateVersion, Root: i.root,
+		Machine: i.kind.isMachine()}
 	if len(i.fields) == 0 {
 		return s
 	}

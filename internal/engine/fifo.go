@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // fifo is a queue whose front can also be put back.
 type fifo[T any] struct {
 	items []T
@@ -39,6 +41,17 @@ func (q *fifo[T]) take(place int) T {
 	q.items[len(q.items)-1] = zero
 	q.items = q.items[:len(q.items)-1]
 	return v
+}
+
+// prepend puts a list before everything else, in its order.
+func (q *fifo[T]) prepend(list []T) {
+	if len(list) <= q.head {
+		q.head -= len(list)
+		copy(q.items[q.head:], list)
+		return
+	}
+	q.items = slices.Concat(list, q.items[q.head:])
+	q.head = 0
 }
 
 func (q *fifo[T]) pop() T {

@@ -58,6 +58,7 @@ type accepted struct {
 // live is the volatile side of an instance.
 type live struct {
 	queue   fifo[*input]
+	aside   []*input // that turns have deferred, in order
 	running *run
 	faults  uint32   // in a row
 	retryAt msg.Time // nothing runs before
@@ -65,7 +66,12 @@ type live struct {
 	culprit *input // that the instance is parked on; nil: it was answered
 }
 
-func (l *live) idle() bool { return l.queue.len() == 0 && l.running == nil && l.parked == nil }
+func (l *live) idle() bool {
+	return l.queue.len() == 0 && len(l.aside) == 0 && l.running == nil && l.parked == nil
+}
+
+// waiting is how many inputs wait, in the queue and aside.
+func (l *live) waiting() int { return l.queue.len() + len(l.aside) }
 
 // input is a message on its way through an instance.
 type input struct {

@@ -20,6 +20,9 @@ func (p *Partition) complete(in *input, o *msg.Outcome) {
 		p.stats.Outcomes++
 	}
 	p.finish(r, in, o)
+	if kept := o.Err == nil || o.Keep; kept && (o.Offer || o.Delete) {
+		p.offer(i)
+	}
 }
 
 // refusal says why a turn cannot be written down; nil if it can.

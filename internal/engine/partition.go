@@ -46,6 +46,7 @@ type Partition struct {
 	acks       []msg.MessageID                 // for the next record
 	ackDue     msg.Time
 	queued     int // inputs that wait
+	aside      int // inputs that turns have deferred
 	parked     btree.Map[string, *instance]
 	checkpoint *checkpoint // nil: none is being taken
 	loading    *instance   // whose entries Load takes next
@@ -121,6 +122,8 @@ type kind struct {
 
 func (k *kind) isWorkflow() bool { return k != nil && k.Form == msg.FormWorkflow }
 
+func (k *kind) isMachine() bool { return k != nil && k.Form == msg.FormMachine }
+
 type handler struct{ msg.Handler }
 
 // New makes an empty partition. Load and Apply fill it, Recover starts it.
@@ -164,7 +167,7 @@ func (p *Partition) Index() msg.Index { return p.index }
 // Stats says how much the partition holds and has done.
 func (p *Partition) Stats() Stats {
 	s := p.stats
-	s.OutboxBytes, s.Queued, s.Running = p.outboxBytes, p.queued, p.runs.len
+	s.OutboxBytes, s.Queued, s.Aside, s.Running = p.outboxBytes, p.queued, p.aside, p.runs.len
 	s.Parked, s.Timers = p.parked.Len(), p.timers.set.Len()
 	s.Answers = p.answers.ended.len + p.answers.pending.len
 	s.AnswerBytes = p.answers.ended.bytes + p.answers.pending.bytes

@@ -216,9 +216,9 @@ func (p *Partition) admit(r *msg.Request, id identity, w msg.Waiter) bool {
 	case p.outboxBytes > limits.OutboxBytesMax:
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
 			"%d bytes of messages wait to be delivered, the limit is %d; try again later", p.outboxBytes, limits.OutboxBytesMax)
-	case i != nil && i.live != nil && i.live.queue.len() >= limits.QueueMax:
+	case i != nil && i.live != nil && i.live.waiting() >= limits.QueueMax:
 		p.refuse(w, msg.CodeResourceExhausted, msg.ClassExhausted,
-			"%d requests wait for %s already; try again later", i.live.queue.len(), r.Target)
+			"%d requests wait for %s already; try again later", i.live.waiting(), r.Target)
 	case i != nil && i.live != nil && i.live.parked != nil && r.Operation == msg.OperationCall:
 		p.refuse(w, msg.CodeUnavailable, msg.ClassUnavailable, "%s is parked and takes no calls until it is resumed, by an operator or by code that can deal with it: %s", r.Target, i.live.parked.Reason)
 	case id != (identity{}) && p.answers.full(id, p.now, limits):
@@ -425,7 +425,7 @@ func (p *Partition) requestParked(r *msg.Request, w msg.Waiter) {
 	var list []msg.Parked
 	page(&p.parked, r, func(i *instance) {
 		entry := *i.live.parked
-		entry.Waiting = i.live.queue.len()
+		entry.Waiting = i.live.waiting()
 		list = append(list, entry)
 	})
 	p.answer(w, 0, msg.Reply{Found: true, Parked: list})

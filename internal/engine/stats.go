@@ -6,7 +6,9 @@ import "github.com/holdfast-io/holdfast/internal/msg"
 type Stats struct {
 	Turns, Reads, Outcomes, Panics, Faults uint64
 	DeadLettered                           uint64
+	Deferred                               uint64 // turns that left their input for later
 	OutboxBytes, OutboxMessages, Queued    int
+	Aside                                  int // inputs that wait for a turn that offers them
 	Running, Parked, Entities              int
 	AnswerBytes, Answers                   int
 	OldestAnswer                           msg.Time
@@ -23,6 +25,8 @@ func (s Stats) Add(o Stats) Stats {
 	s.Panics += o.Panics
 	s.Faults += o.Faults
 	s.DeadLettered += o.DeadLettered
+	s.Deferred += o.Deferred
+	s.Aside += o.Aside
 	s.OutboxBytes += o.OutboxBytes
 	s.OutboxMessages += o.OutboxMessages
 	s.Queued += o.Queued

@@ -267,6 +267,12 @@ func (p *Partition) conclude(in *input, o *msg.Outcome) {
 	case o.Panicked && !p.callerWaits(in):
 		p.stats.Panics++
 		p.panicked(in, o.Err)
+	case o.DeadLetter != "" && !o.Panicked:
+		in.target.live.faults = 0
+		p.bounce(in, o)
+	case o.Defer && o.Err == nil:
+		in.target.live.faults = 0
+		p.setAside(in, o)
 	default:
 		if o.Panicked {
 			p.stats.Panics++

@@ -79,7 +79,7 @@ func (p *Partition) verifyAging() {
 }
 
 func (p *Partition) verifyInstances() {
-	inbox, queued, parked, entities, reminders := 0, 0, 0, 0, 0
+	inbox, queued, aside, parked, entities, reminders := 0, 0, 0, 0, 0, 0
 	workflows, tasks := 0, 0
 	p.order.Scan(func(i *instance) bool {
 		invariant.Check(p.instances[i.ref] == i, "%s is in the order and not in the map", i.ref)
@@ -105,6 +105,7 @@ func (p *Partition) verifyInstances() {
 		}
 		q, isParked := p.verifyLive(i)
 		queued += q
+		aside += p.verifyAside(i)
 		if isParked {
 			parked++
 		}
@@ -113,6 +114,7 @@ func (p *Partition) verifyInstances() {
 	invariant.Check(p.order.Len() == len(p.instances), "%d instances are in the order, %d in the map", p.order.Len(), len(p.instances))
 	invariant.Check(inbox == p.inboxBytes, "inboxes hold %d bytes and count %d", inbox, p.inboxBytes)
 	invariant.Check(queued == p.queued, "%d inputs are queued, %d counted", queued, p.queued)
+	invariant.Check(aside == p.aside, "%d inputs wait aside, %d counted", aside, p.aside)
 	invariant.Check(parked == p.parked.Len(), "%d instances are parked, %d listed", parked, p.parked.Len())
 	invariant.Check(workflows == p.stats.Workflows && tasks == p.stats.Tasks, "%d workflows run with %d tasks, %d and %d are counted",
 		workflows, tasks, p.stats.Workflows, p.stats.Tasks)
@@ -163,6 +165,19 @@ func (p *Partition) verifyLive(i *instance) (queued int, parked bool) {
 	return l.queue.len(), l.parked != nil
 }
 
+// verifyAside checks that what waits aside is durable, unless it came from
+// outside, and has something to wait for.
+func (p *Partition) verifyAside(i *instance) int {
+	if i.live == nil {
+		return 0
+	}
+	for _, in := range i.live.aside {
+		invariant.Check(!in.settled && in.target == i && !in.aging, "an input that waits aside at %s is settled or ages", i.ref)
+		invariant.Check(in.inbox > 0 || in.external || in.message.Kind == msg.MessageTimer, "an input waits aside at %s and is not durable", i.ref)
+	}
+	return len(i.live.aside)
+}
+
 func (p *Partition) verifyAnswers() {
 	for _, list := range []*answerList{&p.answers.ended, &p.answers.pending} {
 		count, bytes, last := 0, 0, msg.Index(0)
@@ -199,6 +214,6 @@ func (p *Partition) verifyRuns() {
 	}
 	invariant.Check(count == p.runs.len && count+len(p.runs.free) == len(p.runs.slots), "%d runs are counted as %d", count, p.runs.len)
 	invariant.Check(backlog == p.backlog, "%d runs of the backlog are counted as %d", backlog, p.backlog)
-	invariant.Check(len(p.inflight) <= p.queued+count, "%d requests are in flight, %d wait and %d run", len(p.inflight), p.queued, count)
+	invariant.Check(len(p.inflight) <= p.queued+p.aside+count, "%d requests are in flight, %d wait and %d run", len(p.inflight), p.queued+p.aside, count)
 	invariant.Check(p.attempts.Len() <= 2*attemptsMax, "%d counts of attempts", p.attempts.Len())
 }
