@@ -112,6 +112,7 @@ func (c *nodeCollector) addHeld() {
 	c.gauge("holdfast_parked_entities", "Entities that have stopped taking inputs.", func(s *node.Stats) float64 { return float64(s.Partitions.Parked) })
 	c.gauge("holdfast_timers", "Reminders and delayed messages that are set.", func(s *node.Stats) float64 { return float64(s.Partitions.Timers) })
 	c.gauge("holdfast_queue_inputs", "Inputs that wait for their entity.", func(s *node.Stats) float64 { return float64(s.Partitions.Queued) })
+	c.gauge("holdfast_deferred_inputs", "Inputs that machines have deferred.", func(s *node.Stats) float64 { return float64(s.Partitions.Aside) })
 	c.gauge("holdfast_outbox_messages", "Messages between partitions that are not acknowledged.", func(s *node.Stats) float64 { return float64(s.Partitions.OutboxMessages) })
 	c.gauge("holdfast_outbox_bytes", "Bytes of messages between partitions that are not acknowledged.", func(s *node.Stats) float64 { return float64(s.Partitions.OutboxBytes) })
 	c.gauge("holdfast_held_replies", "Replies that wait for durability.", func(s *node.Stats) float64 { return float64(s.Loops.Held) })

@@ -33,10 +33,10 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		mentions []string
 	}{
 		{"an unknown kind, naming those that exist", call(func(r *msg.Request) { r.Target.Kind = "acount" }),
-			msg.CodeNotFound, msg.ClassNotFound, []string{`"acount"`, "account, cart, mute"}},
-		{"no kind", call(func(r *msg.Request) { r.Target.Kind = "" }), msg.CodeNotFound, msg.ClassNotFound, []string{`""`, "account, cart, mute"}},
+			msg.CodeNotFound, msg.ClassNotFound, []string{`"acount"`, "account, cart, light, mute"}},
+		{"no kind", call(func(r *msg.Request) { r.Target.Kind = "" }), msg.CodeNotFound, msg.ClassNotFound, []string{`""`, "account, cart, light, mute"}},
 		{"a list of an unknown kind", &msg.Request{Operation: msg.OperationList, Target: msg.Ref{Kind: "x"}, Limit: 1},
-			msg.CodeNotFound, msg.ClassNotFound, []string{`"x"`, "account, cart, mute"}},
+			msg.CodeNotFound, msg.ClassNotFound, []string{`"x"`, "account, cart, light, mute"}},
 		{"an unknown handler, naming those that exist", call(func(r *msg.Request) { r.Handler = "withdraw" }),
 			msg.CodeNotFound, msg.ClassNotFound, []string{"account", `"withdraw"`, "balance, deposit"}},
 		{"a handler of another kind", call(func(r *msg.Request) { r.Handler = "add" }), msg.CodeNotFound, msg.ClassNotFound, []string{`"add"`}},
@@ -46,6 +46,11 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 			msg.CodeNotFound, msg.ClassNotFound, []string{`"x"`}},
 		{"an unknown handler to peek", call(func(r *msg.Request) { r.Operation, r.Handler = msg.OperationPeek, "x" }),
 			msg.CodeNotFound, msg.ClassNotFound, []string{`"x"`}},
+		{"a call of a message of a machine", call(func(r *msg.Request) { r.Target.Kind, r.Handler = "light", "switch" }),
+			msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"switch", "machine light", "sent, not called", "/send"}},
+		{"a peek at a message of a machine", call(func(r *msg.Request) {
+			r.Operation, r.Target.Kind, r.Handler = msg.OperationPeek, "light", "switch"
+		}), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"sent, not called"}},
 		{"an empty key", key(""), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"empty"}},
 		{"an overlong key", key(strings.Repeat("k", msg.KeyBytesMax+1)), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"1025", "1024"}},
 		{"the key .", key("."), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{`"."`}},

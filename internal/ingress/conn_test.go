@@ -317,6 +317,27 @@ func TestStateMergesMapsAndLists(t *testing.T) {
 	}
 }
 
+// TestFieldsOfAMachineAreMembersOfItsData: the root of a machine has stack and
+// data, and its maps and lists are those of the data.
+func TestFieldsOfAMachineAreMembersOfItsData(t *testing.T) {
+	sub := fields{names: []string{"log"}, lists: map[string][]string{"log": {"1"}}}
+	for _, c := range []struct {
+		root, want string
+		fields     msg.Fields
+	}{
+		{`{"stack":["on"],"data":{"n":5}}`, `{"stack":["on"],"data":{"n":5,"log":[1]}}`, sub},
+		{`{"stack":["on"],"data":{"n":5}}`, `{"stack":["on"],"data":{"n":5}}`, nil},
+		{`{"n":5}`, `{"n":5,"log":[1]}`, sub},
+	} {
+		snapshot := &msg.Snapshot{Root: msg.Payload{Body: []byte(c.root)}, Fields: c.fields, Machine: true}
+		got, err := ingress.AppendInspect(nil, alice, &msg.Reply{Version: 3, State: snapshot})
+		want := `{"kind":"account","key":"alice","version":3,"state":` + c.want + `}`
+		if err != nil || string(got) != want {
+			t.Errorf("%s: got\n%s, %v; want\n%s", c.root, got, err, want)
+		}
+	}
+}
+
 // TestStateThatIsTooLargeIsRefused bounds the memory of one answer.
 func TestStateThatIsTooLargeIsRefused(t *testing.T) {
 	item := `"` + strings.Repeat("x", 1<<20) + `"`

@@ -323,6 +323,11 @@ func (i *Ingress) admitHandler(kind *served, r *msg.Request) *msg.Error {
 			return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "kind %s has no handler %q; handlers: %s",
 				r.Target.Kind, r.Handler, kind.names)
 		}
+		if kind.kind.Form == msg.FormMachine && r.Operation != msg.OperationSubmit {
+			return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,
+				"%s is a message of machine %s, which answers nobody: it can be sent, not called; over HTTP, POST …/%s/send",
+				r.Handler, r.Target.Kind, r.Handler)
+		}
 		writes = h.Mode == msg.ModeUpdate
 	}
 	switch {

@@ -161,7 +161,8 @@ func appendNext(b []byte, next string) []byte {
 }
 
 // AppendDeadLetters appends {"dead_letters":[{"id","kind","key","handler",
-// "input","reason","time"}],"next"}. next is empty after the last page.
+// "input","reason","time","state"}],"next"}. The state is that of a machine, and
+// left out of other dead letters; next is empty after the last page.
 func AppendDeadLetters(b []byte, letters []msg.DeadLetter, next string) []byte {
 	b = append(b, `{"dead_letters":[`...)
 	for i := range letters {
@@ -180,13 +181,17 @@ func AppendDeadLetters(b []byte, letters []msg.DeadLetter, next string) []byte {
 		b = appendString(b, l.Reason)
 		b = append(b, `,"time":`...)
 		b = appendTime(b, l.Time)
+		if len(l.State.Body) > 0 {
+			b = appendValue(append(b, `,"state":`...), l.State)
+		}
 		b = append(b, '}')
 	}
 	return appendNext(b, next)
 }
 
 // AppendInspect appends {"kind","key","version","state"}. Maps and lists of the
-// state are members of it under the names of their fields.
+// state are members of it under the names of their fields; those of a machine
+// are members of its data.
 func AppendInspect(b []byte, target msg.Ref, reply *msg.Reply) ([]byte, *msg.Error) {
 	b = append(b, `{"kind":`...)
 	b = appendString(b, target.Kind)
@@ -195,7 +200,23 @@ func AppendInspect(b []byte, target msg.Ref, reply *msg.Reply) ([]byte, *msg.Err
 	b = append(b, `,"version":`...)
 	b = strconv.AppendUint(b, uint64(reply.Version), 10)
 	b = append(b, `,"state":`...)
-	b, err := appendState(b, reply.State)
+	b, err := appendRoot(b, reply.State)
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '}'), nil
+}
+
+func appendRoot(b []byte, s *msg.Snapshot) ([]byte, *msg.Error) {
+	if s == nil || !s.Machine || s.Fields == nil {
+		return appendState(b, s)
+	}
+	var root struct{ Stack, Data json.RawMessage }
+	if json.Unmarshal(s.Root.Body, &root) != nil || len(root.Stack) == 0 {
+		return appendState(b, s)
+	}
+	b = append(append(b, `{"stack":`...), root.Stack...)
+	b, err := appendState(append(b, `,"data":`...), &msg.Snapshot{Root: msg.Payload{Body: root.Data}, Fields: s.Fields})
 	if err != nil {
 		return nil, err
 	}

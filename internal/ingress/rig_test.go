@@ -73,6 +73,7 @@ func description() program.Description {
 			{Name: "balance", Mode: msg.ModeRead, Aliases: []string{"funds"}}, {Name: "deposit", Mode: msg.ModeUpdate},
 		}},
 		{Name: "cart", Affinity: "customer", Handlers: []msg.Handler{{Name: "add", Mode: msg.ModeUpdate, Aliases: []string{"put"}}}},
+		{Name: "light", Form: msg.FormMachine, Handlers: []msg.Handler{{Name: "switch", Mode: msg.ModeUpdate}}},
 		{Name: "mute"},
 	}}
 }

@@ -105,7 +105,9 @@ func addHandler(paths object, root string, kind *msg.Kind, handler *msg.Handler)
 		paths[path] = operation(id, []object{parameterRef("RequestTimeout"), peek}, object{"200": result})
 		return
 	}
-	paths[path] = operation(id, common, object{"200": result})
+	if kind.Form != msg.FormMachine { // a message is sent: nobody answers it
+		paths[path] = operation(id, common, object{"200": result})
+	}
 	paths[path+"/send"] = operation(id+".send",
 		append(common, queryParameter("delay", stringSchema), queryParameter("at", timeSchema)),
 		object{"202": jsonResponse("The request is durable", reference("Submitted"))})

@@ -20,6 +20,8 @@ var bankDescription = program.Description{
 			{Name: "deposit", Mode: msg.ModeUpdate, Doc: "Adds money.", Input: []byte(`{"type":"integer"}`), Output: []byte(`{"type":"integer"}`)},
 			{Name: "expire", Mode: msg.ModeUpdate},
 		},
+	}, {
+		Name: "broker", Form: msg.FormMachine, Handlers: []msg.Handler{{Name: "begin", Mode: msg.ModeUpdate}},
 	}},
 }
 
@@ -51,6 +53,8 @@ func TestOpenAPIDescribesEveryHandler(t *testing.T) {
 		"post /v1/entities/account/{key}/expire/send":   true,
 		"post /v1/entities/account/{key}/balance":       true,
 		"post /v1/entities/account/{key}/balance/send":  false,
+		"post /v1/entities/broker/{key}/begin":          false,
+		"post /v1/entities/broker/{key}/begin/send":     true,
 		"get /v1/entities/account/{key}/deposit":        false,
 		"get /v1/invocations/{id}":                      true,
 		"post /v1/dead-letters/{id}/redeliver":          true,

@@ -285,11 +285,11 @@ var operatorCases = []routeCase{
 	{
 		name: "dead letters", method: "GET", path: "/v1/dead-letters",
 		reply: msg.Reply{DeadLetters: []msg.DeadLetter{{ID: anID, Reason: "gave up", Time: at(0),
-			Message: msg.Message{Target: alice, Handler: "deposit", Payload: jsonPayload("1")}}}},
+			Message: msg.Message{Target: alice, Handler: "deposit", Payload: jsonPayload("1")}, State: jsonPayload(`{"stack":["idle"],"data":{}}`)}}},
 		want:       msg.Request{Operation: msg.OperationDeadLetters, Limit: 101},
 		wantStatus: 200,
 		wantBody: `{"dead_letters":[{"id":"` + anIDText + `","kind":"account","key":"alice","handler":"deposit",` +
-			`"input":1,"reason":"gave up","time":"2026-03-01T12:00:00Z"}],"next":""}`,
+			`"input":1,"reason":"gave up","time":"2026-03-01T12:00:00Z","state":{"stack":["idle"],"data":{}}}],"next":""}`,
 	},
 	{
 		name: "redeliver", method: "POST", path: "/v1/dead-letters/" + anIDText + "/redeliver",
