@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -74,6 +75,7 @@ func (w *world) finish() {
 			w.violate("%s %s is half done: %d of %d plans", a.request.Target, a.plan.Token, found, len(tokens))
 		}
 	}
+	w.finishDeadLetters(done)
 	w.finishPartitions()
 	w.replay()
 }
@@ -99,6 +101,40 @@ func (w *world) done() (done map[string]bool, balance int) {
 	return done, balance
 }
 
+// finishDeadLetters checks that what was turned down is there, once.
+func (w *world) finishDeadLetters(done map[string]bool) {
+	if w.options.operator {
+		return
+	}
+	letters := map[string]int{}
+	for _, p := range w.partitions {
+		p.deadLetters.Scan(func(_ string, d *msg.DeadLetter) bool {
+			var bounced plan
+			if err := json.Unmarshal(d.Message.Payload.Body, &bounced); err != nil || !bounced.Bounces {
+				w.violate("%s %s is a dead letter: %s", d.Message.Target, d.Message.Payload.Body, d.Reason)
+			}
+			letters[bounced.Token]++
+			return true
+		})
+	}
+	for token, count := range letters {
+		if count > 1 {
+			w.violate("%s became %d dead letters", token, count)
+		}
+	}
+	for _, a := range w.asks {
+		tokens := a.plan.tokens(a.request.Target.Kind)
+		if len(tokens) == 0 || !done[tokens[0]] {
+			continue
+		}
+		for _, token := range a.plan.bounced(a.request.Operation == msg.OperationCall) {
+			if letters[token] == 0 {
+				w.violate("%s was turned down and is no dead letter", token)
+			}
+		}
+	}
+}
+
 // finishPartitions checks that nothing is left over.
 func (w *world) finishPartitions() {
 	for n, p := range w.partitions {
@@ -109,7 +145,7 @@ func (w *world) finishPartitions() {
 			}
 			return true
 		})
-		if s.Queued != 0 || s.Running != 0 || s.OutboxBytes != 0 || s.OutboxMessages != 0 || s.Parked != 0 || s.Workflows != 0 || s.Tasks != 0 {
+		if s.Queued != 0 || s.Running != 0 || s.OutboxBytes != 0 || s.OutboxMessages != 0 || s.Parked != 0 || s.Aside != 0 || s.Workflows != 0 || s.Tasks != 0 {
 			w.violate("partition %d is at rest with %+v", n, s)
 		}
 		if len(p.inflight) != 0 || len(p.waiters) != 0 || p.answers.pending.len != 0 || p.attempts.Len() > w.stats.crashes*100 {

@@ -233,7 +233,7 @@ func (c *client) conclude() bool {
 // answer is how a reply reaches whoever asked.
 func (wt *waiter) answer(h *held) {
 	if wt.operator != nil {
-		if h.reply.Err != nil {
+		if h.reply.Err != nil && !retryable(&h.reply) {
 			wt.operator.violate("an operator was refused: %v", h.reply.Err)
 		}
 		return

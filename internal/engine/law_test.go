@@ -21,9 +21,9 @@ func balanceOf(w *world, i *instance) int {
 // worldOf gives the world of a seed: a small one of one of several sorts.
 func worldOf(seed uint64) worldOptions {
 	o := worldOptions{
-		seed: seed, partitions: 1 + int(seed%4), steps: 3000, keys: 2 + int(seed%7), fan: 1 + int(seed%4), clients: 6, crashes: 10,
+		seed: seed, partitions: 1 + int(seed%4), steps: 3000, keys: 2 + int(seed%7), fan: 1 + int(seed%4), clients: 6, crashes: 10, defers: 10,
 		faults: 2, pace: 20 * time.Millisecond,
-		limits: Limits{AttemptsMax: 1000, AcceptAfter: 30 * time.Millisecond, RetryDelay: time.Millisecond,
+		limits: Limits{AttemptsMax: 1000, DeadLettersMax: 100_000, AcceptAfter: 30 * time.Millisecond, RetryDelay: time.Millisecond,
 			RetryDelayMax: 20 * time.Millisecond, AckAfter: 5 * time.Millisecond},
 	}
 	switch seed % 5 {
@@ -36,6 +36,8 @@ func worldOf(seed uint64) worldOptions {
 	case 3: // answers are forgotten
 		o.forgetful, o.pace, o.crashes = true, 300*time.Millisecond, 2
 		o.limits.Retention, o.limits.RetentionMin, o.limits.AnswerBytesMax = 20*time.Second, 15*time.Second, 8000
+	case 4: // much is deferred
+		o.defers, o.keys = 50, 2
 	}
 	return o
 }
@@ -86,6 +88,8 @@ func (s *worldStats) add(o *worldStats) {
 	s.performed += o.performed
 	s.interrupted += o.interrupted
 	s.workflows += o.workflows
+	s.deferred += o.deferred
+	s.bounced += o.bounced
 }
 
 // TestSameSeedGivesTheSameHistory runs worlds twice: every record and the order

@@ -26,7 +26,7 @@ var mutants = []mutant{{
 		}
 	}},
 }, {
-	name: "a high-water mark instead of a set of what is consumed", noticed: "plan",
+	name: "a high-water mark instead of a set of what is consumed", noticed: "plan|not come to rest",
 	mutation: mutation{after: func(_ *world, p *Partition) { highWater(p) }, rebuilt: highWater},
 }, {
 	name: "a message leaves the outbox when it is delivered", noticed: "neither in the outbox nor consumed",
@@ -36,7 +36,7 @@ var mutants = []mutant{{
 		}
 	}},
 }, {
-	name: "messages are taken as they come", noticed: " takes plan ",
+	name: "messages are taken as they come", noticed: " takes plan |two outcomes",
 	mutation: mutation{before: func(_ *world, p *Partition, c *msg.Command) {
 		if c.Kind == msg.CommandDeliver && !p.consumed[c.Message.ID.Source].has(c.Message.ID.Number) && !ages(p, c.Message.ID) {
 			p.inlets[c.Message.ID.Source].arrived = c.Message.ID.Number - 1
@@ -60,6 +60,23 @@ var mutants = []mutant{{
 }, {
 	name: "a checkpoint is published before the log is durable at its end", noticed: "",
 	mutation: mutation{publishEarly: true},
+}, {
+	name: "what was deferred comes back in another order", noticed: " takes plan ", sort: 4,
+	mutation: mutation{after: func(_ *world, p *Partition) { turnRound(p) }},
+}, {
+	name: "a deferred input is consumed", noticed: " takes plan | ended as |half done|of its|not come to rest|balances",
+	mutation: mutation{before: func(_ *world, _ *Partition, c *msg.Command) {
+		if c.Kind == msg.CommandOutcome {
+			c.Outcome.Defer = false
+		}
+	}},
+}, {
+	name: "a message that is turned down is forgotten", noticed: "is no dead letter",
+	mutation: mutation{before: func(_ *world, _ *Partition, c *msg.Command) {
+		if c.Kind == msg.CommandOutcome && c.Outcome.DeadLetter != "" {
+			c.Outcome.Err, c.Outcome.DeadLetter = msg.Errorf("refused", msg.ClassFailed, ""), ""
+		}
+	}},
 }, {
 	name: "an accepted message is lost by a crash", noticed: "half done|not come to rest",
 	mutation: mutation{rebuilt: dropInbox},
@@ -202,6 +219,16 @@ func hurry(p *Partition) {
 				r.Due -= msg.Time(100 * time.Millisecond)
 				p.armReminder(i, r)
 			}
+		}
+		return true
+	})
+}
+
+// turnRound turns the order round of what waits aside.
+func turnRound(p *Partition) {
+	p.order.Scan(func(i *instance) bool {
+		if i.live != nil {
+			slices.Reverse(i.live.aside)
 		}
 		return true
 	})

@@ -33,6 +33,23 @@ type plan struct {
 	Tail      *branch  // who answers
 	Alarms    []alarm  // reminders to set
 	Cancel    string   // reminder to clear
+	Defers    int      // 1 to 4: it waits while so many turns, up to a multiple of four, are behind the entity
+	Bounces   bool     // the handler has no use for it
+}
+
+// fails says that whoever waits is told an error.
+func (p *plan) fails() bool { return p.Fail || p.Bounces }
+
+// undone says that nothing of the plan is kept.
+func (p *plan) undone() bool { return p.Bounces || p.Fail && !p.Keep }
+
+// class tells apart what one entity sends to another in orders of its own: what
+// is deferred is overtaken by what is not.
+func (p *plan) class() string {
+	if p.Defers == 0 {
+		return ""
+	}
+	return "/" + strconv.Itoa(p.Defers)
 }
 
 type branch struct {
@@ -100,6 +117,12 @@ func executeDo(t *msg.Turn, violate func(string, ...any)) *msg.Outcome {
 	case t.Attempt <= p.Panics:
 		o.Panicked, o.Err = true, msg.Errorf(msg.CodePanic, msg.ClassFailed, "attempt %d panics", t.Attempt)
 		return o
+	case p.Defers > 0 && rootOf(t, violate).Count%4+1 == p.Defers:
+		o.Defer = true
+		return o
+	case p.Bounces:
+		o.DeadLetter = "there is no use for " + p.Token
+		return o
 	case p.Fail && !p.Keep:
 		o.Err = msg.Errorf("refused", msg.ClassConflict, "the plan says so")
 		return o
@@ -112,13 +135,9 @@ func executeDo(t *msg.Turn, violate func(string, ...any)) *msg.Outcome {
 
 // doPlan fills in what a plan does.
 func doPlan(t *msg.Turn, p *plan, o *msg.Outcome, violate func(string, ...any)) {
-	root := ledger{}
-	if t.State.Exists {
-		if err := json.Unmarshal(t.State.Root.Body, &root); err != nil {
-			violate("root of %s is %q: %v", t.Message.Target, t.State.Root.Body, err)
-		}
-	}
+	root := rootOf(t, violate)
 	root.Count++
+	o.Offer = true
 	root.Balance += p.Amount
 	if p.Filler != "" {
 		root.Filler = p.Filler
@@ -143,6 +162,16 @@ func doPlan(t *msg.Turn, p *plan, o *msg.Outcome, violate func(string, ...any)) 
 	body, _ := json.Marshal(&root)
 	o.Root, o.Version = &msg.Payload{Body: body}, 1
 	o.Output = msg.Payload{Body: fmt.Appendf(nil, `{"Count":%d,"Version":%d}`, root.Count, t.State.Version)}
+}
+
+func rootOf(t *msg.Turn, violate func(string, ...any)) (root ledger) {
+	if !t.State.Exists {
+		return root
+	}
+	if err := json.Unmarshal(t.State.Root.Body, &root); err != nil {
+		violate("root of %s is %q: %v", t.Message.Target, t.State.Root.Body, err)
+	}
+	return root
 }
 
 // checkOrder counts what comes from one sender, and remembers the token.
@@ -185,13 +214,14 @@ func doSends(t *msg.Turn, p *plan, o *msg.Outcome) {
 		case b.Delay > 0:
 			out.NotBefore = t.Now + msg.Time(b.Delay)
 			sent.NotBefore = out.NotBefore
-		case !p.Unordered && strict(b.Kind) && strict(t.Message.Target.Kind) && (!sent.Fail || sent.Keep) && sent.Sequence == 0:
-			if next[b.Key] == 0 {
-				next[b.Key] = number(t, "to", b.Key)
+		case !p.Unordered && strict(b.Kind) && strict(t.Message.Target.Kind) && !sent.undone() && sent.Sequence == 0:
+			to := b.Key + sent.class()
+			if next[to] == 0 {
+				next[to] = number(t, "to", to)
 			}
-			next[b.Key]++
-			sent.Sender, sent.Sequence = t.Message.Target.Key, next[b.Key]
-			o.Changes = append(o.Changes, count("to", b.Key, next[b.Key]))
+			next[to]++
+			sent.Sender, sent.Sequence = t.Message.Target.Key+sent.class(), next[to]
+			o.Changes = append(o.Changes, count("to", to, next[to]))
 		}
 		out.Payload = payloadOf(b.Kind, &sent)
 		return out
@@ -277,7 +307,7 @@ func encode(p *plan) msg.Payload {
 // tokens lists what entities remember once a whole tree of plans is done. What
 // fails is not remembered, nor what it would have sent.
 func (p *plan) tokens(kind string) (list []string) {
-	if p.Fail && !p.Keep {
+	if p.undone() {
 		return nil
 	}
 	if strict(kind) {
@@ -299,10 +329,28 @@ func (p *plan) tokens(kind string) (list []string) {
 
 // failsAtEnd says that the turn that answers returns an error.
 func (p *plan) failsAtEnd() bool {
-	for !p.Fail && p.Tail != nil {
+	for !p.fails() && p.Tail != nil {
 		p = &p.Tail.Plan
 	}
-	return p.Fail
+	return p.fails()
+}
+
+// bounced lists the plans of a tree that become dead letters once the tree is
+// done. The first is its caller's business if somebody waits for it.
+func (p *plan) bounced(awaited bool) (list []string) {
+	if p.Bounces && !awaited {
+		return []string{p.Token}
+	}
+	if p.undone() {
+		return nil
+	}
+	for n := range p.Sends {
+		list = append(list, p.Sends[n].Plan.bounced(false)...)
+	}
+	if p.Tail != nil && !p.Fail {
+		list = append(list, p.Tail.Plan.bounced(false)...)
+	}
+	return list
 }
 
 // planner makes plans.
@@ -327,9 +375,16 @@ func (g *planner) make(kind string, depth int, obliged bool) plan {
 	if w.chance(10) && !obliged {
 		p.Panics = uint32(1 + w.random.IntN(2))
 	}
+	if w.chance(w.options.defers) {
+		p.Defers = 1 + w.random.IntN(4)
+		if w.options.defers >= 50 { // so many that several wait for the same
+			p.Defers = 1
+		}
+	}
+	p.Bounces = !p.Fail && !w.options.operator && w.chance(5) // an operator would redeliver it for ever
 	g.fields(&p)
 	if kind == "flow" {
-		p.Keep = false
+		p.Keep, p.Defers, p.Bounces = false, 0, false
 	}
 	if kind == "brief" && w.chance(15) {
 		p.Delete = true
@@ -344,7 +399,7 @@ func (g *planner) make(kind string, depth int, obliged bool) plan {
 	for range sends {
 		b := g.branch(depth-1, kind == "flow")
 		moved := w.random.IntN(100)
-		if strict(kind) && strict(b.Kind) && (!b.Plan.Fail || b.Plan.Keep) {
+		if strict(kind) && strict(b.Kind) && !b.Plan.undone() {
 			p.Amount -= moved
 			b.Plan.Amount += moved
 		}

@@ -61,6 +61,7 @@ type worldOptions struct {
 	wide       int           // sends of some plans
 	pace       time.Duration // how far time moves at once, at most
 	faults     int           // percent of the turns
+	defers     int           // percent of the plans that wait for others
 	operator   bool          // somebody resumes, skips and redelivers
 	forgetful  bool          // nothing is asked for again that may be forgotten
 	limits     Limits
@@ -86,6 +87,7 @@ type worldStats struct {
 	accepts, attempts, acks, resumed, skipped, redelivered, pruned, blocked, early int
 	performed, interrupted, workflows                                              int
 	direct, indirect                                                               int // reads
+	deferred, bounced                                                              int
 }
 
 // logged is a record in the log.
@@ -347,6 +349,12 @@ func (w *world) execute() {
 	if r.turn.Waiter != nil {
 		w.answerRead(&r, o)
 		return
+	}
+	if o.Defer {
+		w.stats.deferred++
+	}
+	if o.DeadLetter != "" {
+		w.stats.bounced++
 	}
 	before := len(w.log)
 	w.step(r.partition, r.turn.Ended(o))
@@ -650,6 +658,23 @@ func (w *world) operate() {
 func (w *world) operateAll() {
 	for _, p := range w.partitions {
 		w.operateOn(p)
+		w.move(p)
+	}
+}
+
+// move makes a turn at an entity that defers, so that it need not any more.
+func (w *world) move(p *Partition) {
+	var target msg.Ref
+	p.order.Scan(func(i *instance) bool {
+		if i.live != nil && len(i.live.aside) > 0 {
+			target = i.ref
+		}
+		return target.Kind == ""
+	})
+	if target.Kind != "" {
+		w.invocations++
+		id := msg.NewInvocationID(p.config.Partition, 1<<16, w.invocations)
+		w.operation(p, &msg.Request{Target: target, Handler: "do", Payload: encode(&plan{Token: w.planner.next()}), Invocation: id})
 	}
 }
 
@@ -663,7 +688,7 @@ func (w *world) operateOn(p *Partition) {
 		}
 		w.operation(p, &request)
 	}
-	if _, d, ok := p.deadLetters.Min(); ok {
+	if _, d, ok := p.deadLetters.Min(); ok && w.options.operator {
 		w.stats.redelivered++
 		w.operation(p, &msg.Request{Operation: msg.OperationRedeliver, Invocation: d.ID})
 	}
