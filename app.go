@@ -29,6 +29,7 @@ type App struct {
 	name         string
 	at           string
 	bindings     []*handlerBinding
+	machines     []*machineBinding
 	options      []*kindOptions
 	interceptors []*interceptorPart
 	versions     []*versionPart
@@ -56,6 +57,9 @@ func (a *App) add(part Part) {
 func (a *App) addTo(to *App) {
 	for _, b := range a.bindings {
 		b.addTo(to)
+	}
+	for _, m := range a.machines {
+		m.addTo(to)
 	}
 	for _, o := range a.options {
 		o.addTo(to)
@@ -148,7 +152,12 @@ func (a *App) served() []*servedKind {
 		}
 	}
 	bound := map[*handlerDeclaration]bool{}
-	for _, b := range a.bindings {
+	bindings := slices.Clip(a.bindings)
+	for _, m := range a.machines {
+		get(m.declaration)
+		bindings = append(bindings, m.handlers()...)
+	}
+	for _, b := range bindings {
 		k := get(b.declaration.kind)
 		if !bound[b.declaration] {
 			k.bindings = append(k.bindings, b)
@@ -228,7 +237,7 @@ func (k *servedKind) prepare(interceptors []interceptor) {
 
 func (k *servedKind) describe() msg.Kind {
 	d := k.declaration
-	kind := msg.Kind{Name: d.name, Affinity: d.affinityName(), Doc: d.doc, StateVersion: uint32(k.stateVersion)}
+	kind := msg.Kind{Name: d.name, Form: d.form, Affinity: d.affinityName(), Doc: d.doc, StateVersion: uint32(k.stateVersion)}
 	if o := k.options; o != nil {
 		kind.StateBytesMax, kind.IdleTTL, kind.Strict = o.stateBytesMax, o.idleTTL, o.strict
 	}

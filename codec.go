@@ -159,6 +159,11 @@ func smallInteger(body []byte) (n int64, ok bool) {
 
 func shapeOf[T any]() shape { return newShape(reflect.TypeFor[T](), nil) }
 
+// wrapJSON puts a value that is no JSON into a JSON text.
+func wrapJSON(p msg.Payload) ([]byte, error) {
+	return json.Marshal(map[string]any{"content_type": p.ContentType, "base64": p.Body})
+}
+
 // unwrapJSON gives a value inside of a JSON text: what is no JSON itself stands
 // there as {"content_type","base64"}.
 func unwrapJSON(body []byte) (p msg.Payload, err error) {

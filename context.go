@@ -148,14 +148,14 @@ type UpdateContext[S any] struct {
 func (c *UpdateContext[S]) Delete() { c.turn.scope.live().outcome.Delete = true }
 
 // CancelReminder stops a named reminder, if it is set.
-func (c *UpdateContext[S]) CancelReminder(name string) {
-	s := c.turn.scope.live()
+func (c *UpdateContext[S]) CancelReminder(name string) { c.turn.scope.live().cancelReminder(name) }
+
+func (s *scope) cancelReminder(name string) {
 	s.forgetReminder(name)
 	s.outcome.Forget = append(s.outcome.Forget, name)
 }
 
-func (c *UpdateContext[S]) remind(d *handlerDeclaration, name string, when Schedule, r client.Request, err error) {
-	s := c.turn.scope.live()
+func (s *scope) remind(d *handlerDeclaration, name string, when Schedule, r client.Request, err error) {
 	kind := s.turn.Message.Target.Kind
 	var due msg.Time
 	var repeat msg.Schedule

@@ -28,6 +28,7 @@ type affinityDeclaration struct{ name, at string }
 type kindDeclaration struct {
 	contract
 	name     string
+	form     msg.Form
 	at       string // file:line of the declaration
 	affinity *affinityDeclaration
 	plan     *form.Plan
@@ -35,6 +36,7 @@ type kindDeclaration struct {
 
 	mu       sync.Mutex
 	handlers []*handlerDeclaration
+	states   []*stateDeclaration // of a machine
 }
 
 // affinityName gives the key space; empty if the kind has one of its own.
@@ -84,7 +86,10 @@ func (h *handlerDeclaration) String() string {
 
 // word is what people call the handler's mode.
 func (h *handlerDeclaration) word() string {
-	if h.mode == msg.ModeRead {
+	switch {
+	case h.kind.form == msg.FormMachine:
+		return "message"
+	case h.mode == msg.ModeRead:
 		return "read"
 	}
 	return "update"
@@ -143,6 +148,19 @@ func (h *handlerDeclaration) answer(body []byte, output any) error {
 	return nil
 }
 
+// submit hands a request to the handler over from outside.
+func (h *handlerDeclaration) submit(c *ClientContext, key string, input any, opts []SendOption) (client.Reply, error) {
+	r, err := h.request(key, input)
+	if err != nil {
+		return client.Reply{}, err
+	}
+	for _, o := range opts {
+		o.forSend(&r)
+	}
+	r.Operation, r.OneWay = client.Submit, true
+	return c.invoke(r)
+}
+
 // position gives the file:line of the caller of the function that calls it.
 func position() string {
 	_, file, line, ok := runtime.Caller(2)
@@ -166,22 +184,30 @@ func (s Affinity[K]) Ref(key K) Ref { return Ref{Kind: s.declaration.name, Key: 
 
 // Entity declares a kind of durable object with state S and key K. A key is 1
 // to 1,024 bytes of UTF-8, but not "." or "..".
-type Entity[K ~string, S any] struct{ declaration *kindDeclaration }
+type Entity[K ~string, S any] struct{ objects[K] }
+
+// objects is what entities and machines have in common: a kind whose objects
+// are found by keys.
+type objects[K ~string] struct{ declaration *kindDeclaration }
 
 // NewEntity declares a kind with string keys and an affinity of its own.
 func NewEntity[S any](kind string, opts ...HandleOption) Entity[string, S] {
-	return Entity[string, S]{newKind[S](kind, position(), opts)}
+	return Entity[string, S]{objects[string]{newKind[S](kind, position(), opts)}}
 }
 
 // NewEntityIn declares a kind in an affinity: it has the affinity's typed keys,
 // and shares partition and lock with the other kinds there.
 func NewEntityIn[S any, K ~string](in Affinity[K], kind string, opts ...HandleOption) Entity[K, S] {
 	k := newKind[S](kind, position(), opts)
-	k.affinity = in.declaration
-	if k.affinity == nil { // the zero Affinity: Validate refuses its empty name
+	k.placeIn(in.declaration)
+	return Entity[K, S]{objects[K]{k}}
+}
+
+// placeIn puts a kind into an affinity.
+func (k *kindDeclaration) placeIn(a *affinityDeclaration) {
+	if k.affinity = a; a == nil { // the zero Affinity: Validate refuses its empty name
 		k.affinity = &affinityDeclaration{at: k.at}
 	}
-	return Entity[K, S]{k}
 }
 
 func newKind[S any](name, at string, opts []HandleOption) *kindDeclaration {
@@ -194,13 +220,13 @@ func newKind[S any](name, at string, opts []HandleOption) *kindDeclaration {
 }
 
 // Ref names one entity.
-func (e Entity[K, S]) Ref(key K) Ref { return Ref{Kind: e.declaration.name, Key: string(key)} }
+func (e objects[K]) Ref(key K) Ref { return Ref{Kind: e.declaration.name, Key: string(key)} }
 
 // Key gives the typed key of a turn.
-func (e Entity[K, S]) Key(ctx interface{ Key() string }) K { return K(ctx.Key()) }
+func (e objects[K]) Key(ctx interface{ Key() string }) K { return K(ctx.Key()) }
 
 // ask makes a request about the entity itself and decodes its JSON answer.
-func (e Entity[K, S]) ask(c Caller, op client.Operation, key K, into any) error {
+func (e objects[K]) ask(c Caller, op client.Operation, key K, into any) error {
 	d := e.declaration
 	body, err := c.canWait(client.Request{Operation: op, Kind: d.name, Affinity: d.affinityName(), Key: string(key)})
 	if err != nil || into == nil {
@@ -213,7 +239,7 @@ func (e Entity[K, S]) ask(c Caller, op client.Operation, key K, into any) error 
 }
 
 // Exists asks whether the entity exists, without creating it.
-func (e Entity[K, S]) Exists(c Caller, key K) (exists bool, err error) {
+func (e objects[K]) Exists(c Caller, key K) (exists bool, err error) {
 	err = e.ask(c, client.Exists, key, &exists)
 	return exists, err
 }
@@ -221,7 +247,7 @@ func (e Entity[K, S]) Exists(c Caller, key K) (exists bool, err error) {
 // Delete removes the entity with its state and reminders, in a turn of its own.
 // Inputs that wait behind it find a fresh entity. Deleting what does not exist
 // is no error.
-func (e Entity[K, S]) Delete(c Caller, key K) error { return e.ask(c, client.Delete, key, nil) }
+func (e objects[K]) Delete(c Caller, key K) error { return e.ask(c, client.Delete, key, nil) }
 
 // Reminder describes a reminder that is set.
 type Reminder struct {
@@ -233,7 +259,7 @@ type Reminder struct {
 }
 
 // Reminders lists the reminders that are set on the entity.
-func (e Entity[K, S]) Reminders(c Caller, key K) ([]Reminder, error) {
+func (e objects[K]) Reminders(c Caller, key K) ([]Reminder, error) {
 	var answer struct {
 		Reminders []struct {
 			Name, Handler string
@@ -262,7 +288,7 @@ func (e Entity[K, S]) Reminders(c Caller, key K) ([]Reminder, error) {
 // List goes through the keys after the given one; the zero key is before all.
 // It asks page by page: what is created or deleted meanwhile may be missed or
 // be there. An error ends it.
-func (e Entity[K, S]) List(c *ClientContext, after K) iter.Seq2[K, error] {
+func (e objects[K]) List(c *ClientContext, after K) iter.Seq2[K, error] {
 	return func(yield func(K, error) bool) {
 		d, cursor := e.declaration, string(after)
 		for {
@@ -296,18 +322,24 @@ func (e Entity[K, S]) List(c *ClientContext, after K) iter.Seq2[K, error] {
 // of the last change, for operators and tests. Fields that are not stored are
 // zero. ErrNotFound if the entity does not exist.
 func (e Entity[K, S]) Inspect(c *ClientContext, key K) (s S, version uint64, err error) {
+	stored, version, err := e.inspect(c, key)
+	if err != nil {
+		return s, 0, err
+	}
+	codec := newStateCodec[S](e.declaration, nil)
+	if err = codec.decodeInspected(stored, &s); err != nil {
+		err = fmt.Errorf("decode the state of %s/%s as %T: %w", e.declaration.name, key, s, err)
+	}
+	return s, version, err
+}
+
+func (e objects[K]) inspect(c *ClientContext, key K) (stored json.RawMessage, version uint64, err error) {
 	var answer struct {
 		Version uint64
 		State   json.RawMessage
 	}
-	if err = e.ask(c, client.Inspect, key, &answer); err != nil {
-		return s, 0, err
-	}
-	codec := newStateCodec[S](e.declaration, nil)
-	if err = codec.decodeInspected(answer.State, &s); err != nil {
-		err = fmt.Errorf("decode the state of %s/%s as %T: %w", e.declaration.name, key, s, err)
-	}
-	return s, answer.Version, err
+	err = e.ask(c, client.Inspect, key, &answer)
+	return answer.State, answer.Version, err
 }
 
 // EntityOptions is the implementation side of a kind. The zero value is good.
@@ -355,8 +387,12 @@ type kindOptions struct {
 
 // Options is the part that gives a kind its options.
 func (e Entity[K, S]) Options(o EntityOptions[S]) Part {
+	return newKindOptions(e.declaration, position(), o)
+}
+
+func newKindOptions[S any](k *kindDeclaration, at string, o EntityOptions[S]) *kindOptions {
 	return &kindOptions{
-		declaration: e.declaration, at: position(), value: o,
+		declaration: k, at: at, value: o,
 		strict: o.Strict, idleTTL: o.IdleTTL, stateBytesMax: o.StateBytesMax,
 		version: o.Version, migrates: o.Migrate != nil,
 	}

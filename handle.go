@@ -82,15 +82,7 @@ func send(s Sender, r client.Request, err error, opts []SendOption) {
 // Submit hands a request over from outside. It is durable when Submit returns
 // without an error, and runs some time after that.
 func (u Update[K, S, In, Out]) Submit(c *ClientContext, key K, in In, opts ...SendOption) (Invocation[Out], error) {
-	r, err := u.declaration.request(string(key), &in)
-	if err != nil {
-		return Invocation[Out]{}, err
-	}
-	for _, o := range opts {
-		o.forSend(&r)
-	}
-	r.Operation, r.OneWay = client.Submit, true
-	reply, err := c.invoke(r)
+	reply, err := u.declaration.submit(c, string(key), &in, opts)
 	return Invocation[Out]{ID: reply.InvocationID, output: &u.declaration.output}, err
 }
 
@@ -114,13 +106,16 @@ func (u Update[K, S, In, Out]) Tail(s Sender, key K, in In) (out Out, err error)
 // gets the message. A reminder of the same name is replaced.
 func (u Update[K, S, In, Out]) Remind(ctx *UpdateContext[S], name string, when Schedule, in In) {
 	r, err := u.declaration.request("", &in)
-	ctx.remind(u.declaration, name, when, r, err)
+	ctx.turn.scope.live().remind(u.declaration, name, when, r, err)
 }
 
 // To gives an address that can be stored and sent: whoever has it can send In.
 func (u Update[K, S, In, Out]) To(key K) Address[In] {
-	k := u.declaration.kind
-	return Address[In]{Kind: k.name, Key: string(key), Handler: u.declaration.name, Affinity: k.affinityName()}
+	return addressOf[In](u.declaration, string(key))
+}
+
+func addressOf[In any](d *handlerDeclaration, key string) Address[In] {
+	return Address[In]{Kind: d.kind.name, Key: key, Handler: d.name, Affinity: d.kind.affinityName()}
 }
 
 // Address is a typed destination that can be stored and sent. What is sent to

@@ -50,7 +50,7 @@ func (v *validation) checkApp() {
 	if a.nilParts > 0 {
 		v.mistake(a.at, "app %s: %d of its parts are nil", a.name, a.nilParts)
 	}
-	if len(a.bindings) == 0 {
+	if len(a.bindings)+len(a.machines) == 0 {
 		v.mistake(a.at, "app %s serves nothing; give NewApp what Handle returns", a.name)
 	}
 	for i, version := range a.versions {
@@ -99,13 +99,22 @@ func (v *validation) checkKind(k *servedKind) {
 	}
 	v.checkAffinity(d)
 	v.checkOptions(k)
-	v.checkBindings(k)
+	if d.form == msg.FormMachine {
+		v.checkMachine(k)
+	} else {
+		v.checkBindings(k)
+	}
 	v.checkNames(k)
 }
 
 // checkUndeclared speaks about parts of an Entity that is a zero value.
 func (v *validation) checkUndeclared(k *servedKind) {
 	const cure = "its Entity is a zero value; declare it with NewEntity"
+	for _, m := range v.app.machines {
+		if m.declaration == k.declaration {
+			v.mistake(m.at, "states of an undeclared machine: its Machine is a zero value; declare it with NewMachine")
+		}
+	}
 	if k.options != nil {
 		v.mistake(k.options.at, "options of an undeclared kind: %s", cure)
 	}
@@ -156,7 +165,7 @@ func (v *validation) checkOptions(k *servedKind) {
 	if o.stateBytesMax < 0 {
 		complain("StateBytesMax is %d; 0 is the default", o.stateBytesMax)
 	}
-	if o.strict && !creatable(k.declaration) {
+	if o.strict && k.declaration.form == msg.FormEntity && !creatable(k.declaration) {
 		complain("Strict, but no update is declared with Creates(): no entity could ever come to be")
 	}
 }

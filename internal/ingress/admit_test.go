@@ -46,11 +46,6 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 			msg.CodeNotFound, msg.ClassNotFound, []string{`"x"`}},
 		{"an unknown handler to peek", call(func(r *msg.Request) { r.Operation, r.Handler = msg.OperationPeek, "x" }),
 			msg.CodeNotFound, msg.ClassNotFound, []string{`"x"`}},
-		{"a call of a message of a machine", call(func(r *msg.Request) { r.Target.Kind, r.Handler = "light", "switch" }),
-			msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"switch", "machine light", "sent, not called", "/send"}},
-		{"a peek at a message of a machine", call(func(r *msg.Request) {
-			r.Operation, r.Target.Kind, r.Handler = msg.OperationPeek, "light", "switch"
-		}), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"sent, not called"}},
 		{"an empty key", key(""), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"empty"}},
 		{"an overlong key", key(strings.Repeat("k", msg.KeyBytesMax+1)), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{"1025", "1024"}},
 		{"the key .", key("."), msg.CodeInvalidArgument, msg.ClassInvalidArgument, []string{`"."`}},
@@ -88,6 +83,24 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 			}
 			checkInflight(t, i, 0)
 		})
+	}
+}
+
+// TestMessagesOfMachinesAreSentNotCalled: nobody would answer a call.
+func TestMessagesOfMachinesAreSentNotCalled(t *testing.T) {
+	p := now(msg.Reply{})
+	i := openIngress(p)
+	light := msg.Request{Target: msg.Ref{Kind: "light", Key: "1"}, Handler: "switch"}
+	for _, operation := range []msg.Operation{msg.OperationCall, msg.OperationPeek} {
+		light.Operation = operation
+		err := i.Do(t.Context(), &light).Err
+		if err == nil || err.Code != msg.CodeInvalidArgument || !strings.Contains(err.Message, "switch is a message of machine light, which answers nobody: it can be sent, not called; over HTTP, POST …/switch/send") {
+			t.Errorf("operation %d: got %v", operation, err)
+		}
+	}
+	light.Operation = msg.OperationSubmit
+	if err := i.Do(t.Context(), &light).Err; err != nil || len(p.commands()) != 1 {
+		t.Errorf("submitted: got %v, and %d commands", err, len(p.commands()))
 	}
 }
 

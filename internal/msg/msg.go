@@ -112,6 +112,7 @@ const (
 	CodeResourceExhausted = "resource_exhausted"
 	CodeDeadlineExceeded  = "deadline_exceeded"
 	CodeUnavailable       = "unavailable"
+	CodeUnhandled         = "unhandled" // a machine has no reaction to the message
 )
 
 // Error is an error as data: an outcome of a handler, or a refusal or fault of
