@@ -1,8 +1,9 @@
 // Package holdfasttest tests programs that are written with package holdfast.
 //
 // Turn and Read run one handler as the plain function that it is: a state and
-// an input go in; output, error, state and messages come out. No server, no
-// declaration and no binding are needed.
+// an input go in; output, error, state and messages come out. React and Enter do
+// so with one reaction of a machine. No server, no declaration and no binding
+// are needed.
 //
 // Invariants:
 //

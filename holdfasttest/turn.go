@@ -136,14 +136,18 @@ func copyOf[S any](state S) S {
 	return state
 }
 
-func (r *TurnResult[S, Out]) collect(o *msg.Outcome) {
+func remindersOf(o *msg.Outcome) (list []holdfast.Reminder) {
 	for _, reminder := range o.Remind {
-		set := holdfast.Reminder{
+		list = append(list, holdfast.Reminder{
 			Name: reminder.Name, Handler: reminder.Handler,
 			Due: reminder.Due.Std(), Every: reminder.Schedule.Every, Cron: reminder.Schedule.Cron,
-		}
-		r.Reminders = append(r.Reminders, set)
+		})
 	}
+	return list
+}
+
+func (r *TurnResult[S, Out]) collect(o *msg.Outcome) {
+	r.Reminders = remindersOf(o)
 	r.Cancelled, r.Deleted = o.Forget, o.Delete
 	if o.Tail != nil {
 		r.Tail = &client.Request{
