@@ -148,7 +148,7 @@ func (r *machineRun[S]) loadState(s *scope) error {
 
 // storeState puts stack and data together.
 func (r *machineRun[S]) storeState(s *scope) error {
-	if r.untouched || r.halted {
+	if r.untouched || r.halted || r.alone() {
 		return nil
 	}
 	if err := r.codec.store(s, &r.ctx.Data); err != nil {

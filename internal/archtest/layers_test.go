@@ -39,6 +39,7 @@ var layers = []struct {
 	{"internal/world", 6},
 	{"holdfasttest", 7},
 	{"internal/cli", 7},
+	{"internal/crashtest", 7},
 	{"internal/vet", 7}, // imports nothing of ours; here, only commands may import it
 	{"bench", 7},
 	{"cmd/*", 8},
