@@ -23,7 +23,7 @@ var (
 // mortalApp has a handler that ends the process when it is asked for more than
 // one.
 func mortalApp() *holdfast.App {
-	return holdfast.NewApp("mortal", tallyApp(), die.Handle(func(ctx *holdfast.UpdateContext[tally], n int64) (int64, error) {
+	return holdfast.NewApp("mortal", tallyApp(), gateParts(), die.Handle(func(ctx *holdfast.UpdateContext[tally], n int64) (int64, error) {
 		if n > 1 {
 			os.Exit(deadly)
 		}
