@@ -20,6 +20,7 @@ var layers = []struct {
 	{"ui", 0},
 	{"internal/msg", 1},
 	{"internal/form", 0},
+	{"internal/delta", 0},
 	{"internal/share", 2},
 	{"internal/engine", 2},
 	{"internal/program", 2},

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"github.com/holdfast-io/holdfast/internal/delta"
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -232,7 +233,7 @@ var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
 		if c.Base != i.rootIndex {
 			invariant.Check(false, "%s: patch of the root of record %d, which is of %d", i.ref, c.Base, i.rootIndex)
 		}
-		body, err := patched(i.root.Body, c)
+		body, err := delta.Apply(i.root.Body, delta.Region{Offset: c.Offset, Remove: c.Remove, Insert: c.Value})
 		if err != nil {
 			invariant.Check(false, "%s: %v", i.ref, err)
 		}

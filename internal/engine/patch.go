@@ -2,9 +2,9 @@ package engine
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 
+	"github.com/holdfast-io/holdfast/internal/delta"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -19,22 +19,12 @@ func rootChange(old *instance, root msg.Payload, version uint32) msg.Change {
 	if !old.exists || old.root.ContentType != root.ContentType {
 		return whole
 	}
-	before, after := old.root.Body, root.Body
-	head := 0
-	for head < len(before) && head < len(after) && before[head] == after[head] {
-		head++
-	}
-	tail := 0
-	for tail < len(before)-head && tail < len(after)-head && before[len(before)-1-tail] == after[len(after)-1-tail] {
-		tail++
-	}
-	insert := after[head : len(after)-tail]
-	if len(insert)+patchOverhead >= len(after)/2 {
+	r := delta.Between(old.root.Body, root.Body)
+	if len(r.Insert)+patchOverhead >= len(root.Body)/2 {
 		return whole
 	}
 	return msg.Change{
-		Kind: msg.ChangePatch, Value: insert, StateVersion: version,
-		Base: old.rootIndex, Offset: uint32(head), Remove: uint32(len(before) - head - tail),
+		Kind: msg.ChangePatch, Value: r.Insert, StateVersion: version, Base: old.rootIndex, Offset: r.Offset, Remove: r.Remove,
 	}
 }
 
@@ -42,18 +32,6 @@ func rootChange(old *instance, root msg.Payload, version uint32) msg.Change {
 func unchanged(old *instance, root msg.Payload, version uint32) bool {
 	return old.exists && old.stateVersion == version && old.root.ContentType == root.ContentType &&
 		bytes.Equal(old.root.Body, root.Body)
-}
-
-// patched applies a patch to a root.
-func patched(root []byte, c *msg.Change) ([]byte, error) {
-	end := uint64(c.Offset) + uint64(c.Remove)
-	if end > uint64(len(root)) {
-		return nil, fmt.Errorf("patch of bytes %d to %d of a root of %d bytes", c.Offset, end, len(root))
-	}
-	b := make([]byte, 0, len(root)-int(c.Remove)+len(c.Value))
-	b = append(b, root[:c.Offset]...)
-	b = append(b, c.Value...)
-	return append(b, root[end:]...), nil
 }
 
 // shape is what a field is while the changes of a turn are looked through.

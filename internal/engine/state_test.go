@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/delta"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -39,7 +40,7 @@ func TestPatchTurnsOneRootIntoTheNext(t *testing.T) {
 			continue
 		}
 		patches++
-		if got, err := patched(old.root.Body, &c); err != nil || !bytes.Equal(got, next) {
+		if got, err := delta.Apply(old.root.Body, delta.Region{Offset: c.Offset, Remove: c.Remove, Insert: c.Value}); err != nil || !bytes.Equal(got, next) {
 			t.Fatalf("%q patched with %+v is %q, %v; want %q", old.root.Body, c, got, err, next)
 		}
 		if c.Base != 7 || c.StateVersion != 3 || len(c.Value)+patchOverhead >= len(next)/2 {
@@ -49,7 +50,7 @@ func TestPatchTurnsOneRootIntoTheNext(t *testing.T) {
 	if patches < 1000 {
 		t.Fatalf("%d patches in 20,000", patches)
 	}
-	if _, err := patched([]byte("abc"), &msg.Change{Offset: 2, Remove: 2}); err == nil {
+	if _, err := delta.Apply([]byte("abc"), delta.Region{Offset: 2, Remove: 2}); err == nil {
 		t.Fatal("a patch beyond the end was applied")
 	}
 }
