@@ -154,17 +154,20 @@ func (r *machineRun[S]) storeState(s *scope) error {
 	if err := r.codec.store(s, &r.ctx.Data); err != nil {
 		return err
 	}
-	root := storedRoot{Stack: r.names(), Data: s.root.Body}
+	data := s.root.Body
 	if r.codec.codec != nil {
 		wrapped, err := wrapJSON(s.root)
 		if err != nil {
 			return err
 		}
-		root.Data = wrapped
+		data = wrapped
 	}
-	body, err := json.Marshal(root)
-	s.root = msg.Payload{Body: body}
-	return err
+	stack, err := json.Marshal(r.names())
+	if err != nil {
+		return err
+	}
+	s.root = msg.Payload{Body: slices.Concat([]byte(`{"stack":`), stack, []byte(`,"data":`), data, []byte("}"))}
+	return nil
 }
 
 func (r *machineRun[S]) names() []string {

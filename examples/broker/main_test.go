@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/holdfast-io/holdfast"
@@ -92,7 +93,7 @@ func checkEnd(t *testing.T, s *crashtest.Server, c *holdfast.ClientContext, sum 
 	if total != accounts*paidIn {
 		t.Errorf("the accounts hold %d, %d were paid in", total, accounts*paidIn)
 	}
-	if letters := s.Get("/v1/dead-letters"); letters != `{"dead_letters":[]}` {
+	if letters := s.Get("/v1/dead-letters"); !strings.Contains(letters, `"dead_letters":[]`) {
 		t.Errorf("dead letters: %s", letters)
 	}
 }
