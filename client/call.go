@@ -39,6 +39,9 @@ func (c *httpConn) translate(ctx context.Context, r Request) (*call, error) {
 	if r.Namespace != "" {
 		return nil, errors.New("namespaces are reserved; leave Request.Namespace empty")
 	}
+	if translate := workflowCalls[operation]; translate != nil {
+		return to, translate(to, ctx, r)
+	}
 	if err := checkSegment("kind", r.Kind); err != nil {
 		return nil, err
 	}
@@ -82,10 +85,17 @@ func (to *call) result(r Request) error {
 		return errors.New("the invocation id is empty")
 	}
 	to.method, to.path = http.MethodGet, "/v1/invocations/"+url.PathEscape(r.InvocationID)
-	if r.Wait {
-		to.path += "?wait=" + resultWait.String()
-	}
+	to.setQuery(waiting(r))
 	return nil
+}
+
+// waiting gives the parameters of a question that may wait for its answer.
+func waiting(r Request) url.Values {
+	query := url.Values{}
+	if r.Wait {
+		query.Set("wait", waitMax.String())
+	}
+	return query
 }
 
 func (to *call) list(r Request) {
@@ -96,7 +106,14 @@ func (to *call) list(r Request) {
 	if r.After != "" {
 		query.Set("after", r.After)
 	}
+	if r.Status != "" && to.operation == ListRuns {
+		query.Set("status", r.Status)
+	}
 	to.method = http.MethodGet
+	to.setQuery(query)
+}
+
+func (to *call) setQuery(query url.Values) {
 	if len(query) > 0 {
 		to.path += "?" + query.Encode()
 	}
@@ -107,20 +124,35 @@ func (to *call) run(r Request) error {
 	if err := checkSegment("handler", r.Handler); err != nil {
 		return err
 	}
-	to.method, to.path, to.body = http.MethodPost, to.path+"/"+url.PathEscape(r.Handler), r.Body
+	to.path += "/" + url.PathEscape(r.Handler)
 	to.changes = to.operation != Peek
+	query := delay(r)
 	switch {
-	case to.operation == Peek:
-		to.path += "?peek=true"
-	case to.operation == Submit && r.Delay != 0:
-		to.path += "/send?delay=" + url.QueryEscape(r.Delay.String())
-	case to.operation == Submit && !r.NotBefore.IsZero():
-		to.path += "/send?at=" + url.QueryEscape(r.NotBefore.UTC().Format(time.RFC3339Nano))
 	case to.operation == Submit:
 		to.path += "/send"
-	case r.Delay != 0 || !r.NotBefore.IsZero():
+	case len(query) > 0:
 		return errors.New("a call cannot be delayed; submit it")
+	case to.operation == Peek:
+		query.Set("peek", "true")
 	}
+	to.setQuery(query)
+	return to.post(r)
+}
+
+// delay gives the parameters that say when a request may begin.
+func delay(r Request) url.Values {
+	query := url.Values{}
+	if r.Delay != 0 {
+		query.Set("delay", r.Delay.String())
+	} else if !r.NotBefore.IsZero() {
+		query.Set("at", r.NotBefore.UTC().Format(time.RFC3339Nano))
+	}
+	return query
+}
+
+// post sends the body.
+func (to *call) post(r Request) error {
+	to.method, to.body = http.MethodPost, r.Body
 	if len(r.Body) > 0 {
 		contentType := r.ContentType
 		if contentType == "" {
@@ -152,7 +184,7 @@ func (to *call) setHeaders(r Request) error {
 func (to *call) setDeadline(ctx context.Context, deadline time.Time) {
 	to.deadline = deadline
 	until, ok := ctx.Deadline()
-	if ok && to.operation != Submit && (deadline.IsZero() || !deadline.Before(until)) {
+	if ok && !submits[to.operation] && (deadline.IsZero() || !deadline.Before(until)) {
 		to.deadline, to.untilContext = until, true
 	}
 }
@@ -203,7 +235,7 @@ func (to *call) answer(response *http.Response, body []byte) (Reply, *Error) {
 	reply := Reply{Body: body, ContentType: response.Header.Get("Content-Type")}
 	var err error
 	switch to.operation {
-	case Submit:
+	case Submit, Start:
 		var accepted struct {
 			ID string `json:"invocation_id"`
 		}

@@ -30,9 +30,11 @@ const (
 )
 
 // The operations of workflows: Kind is the workflow's name, Key the run's id.
-// What begins, signals or changes one is durable when Invoke returns.
+// What begins, signals or changes one is durable when Invoke returns. With Wait,
+// Start and Describe wait until the workflow has ended or ctx has; that it has
+// failed is part of the answer, not an error.
 const (
-	Start     Operation = "start"     // begin it with Body; {"id","status",…} as Describe; with Wait, when it has ended
+	Start     Operation = "start"     // begin it with Body; without Key, with an id of its own; {"id","status",…} as Describe
 	Signal    Operation = "signal"    // Handler is the signal, Body its payload; no body
 	Query     Operation = "query"     // Handler is the query, Body its input; the query's output
 	Describe  Operation = "describe"  // {"id","name","status","result","error","started_at","ended_at",…}; with Wait, when it has ended
@@ -44,7 +46,7 @@ const (
 	Resume    Operation = "resume"    // no body
 	Restart   Operation = "restart"   // end its run and begin another with the same input; no body
 	Resolve   Operation = "resolve"   // complete Promise with Body; no body
-	Reject    Operation = "reject"    // fail Promise with Body, {"code","class","message","detail"}; no body
+	Reject    Operation = "reject"    // fail Promise with Body, {"code","class","message","detail"} of which any may be absent; no body
 )
 
 // Request is one request. Target, handler and body mean what they mean in the
@@ -59,14 +61,14 @@ type Request struct {
 	Body           []byte
 	ContentType    string // empty: application/json
 	IdempotencyKey string
-	Delay          time.Duration // Submit: no earlier than this from now
-	NotBefore      time.Time     // Submit: no earlier than this; zero: at once
+	Delay          time.Duration // Submit, Start, Signal: no earlier than this from now
+	NotBefore      time.Time     // Submit, Start, Signal: no earlier than this; zero: at once
 	Deadline       time.Time     // do not begin later; zero: none
 	Header         map[string]string
 	OneWay         bool   // same as Operation Submit
 	InvocationID   string // Result
-	After          string // List: keys after this one
-	Limit          int    // List: at most so many keys
+	After          string // List: keys after this one; ListRuns: the next of the page before
+	Limit          int    // List, ListRuns: at most so many
 	Wait           bool   // Result, Start, Describe: wait until it has ended
 	OnConflict     string // Start: "attach" (or empty), "reject" or "replace", if it has begun before
 	Status         string // ListRuns: only those that stand so; empty: all
@@ -75,7 +77,7 @@ type Request struct {
 
 // Reply is the answer to a request that has been done.
 type Reply struct {
-	InvocationID string
+	InvocationID string // Submit, Start if it is an invocation, Result
 	Body         []byte
 	ContentType  string
 	Version      uint64 // Inspect

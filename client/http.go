@@ -26,9 +26,9 @@ const (
 	backOffFirst = 10 * time.Millisecond
 	backOffMax   = time.Second
 
-	// resultWait is how long the server may hold one question for a result. It
-	// is below the minute after which proxies cut idle requests.
-	resultWait = 30 * time.Second
+	// waitMax is how long the server may hold one question that waits. It is below
+	// the minute after which proxies cut idle requests.
+	waitMax = 30 * time.Second
 
 	// answerBytesMax bounds an answer; it is far above what a server sends.
 	answerBytesMax = 256 << 20
@@ -125,6 +125,13 @@ func (c *httpConn) Invoke(ctx context.Context, r Request) (Reply, error) {
 	if c.broken != nil {
 		return Reply{}, invalid(c.broken)
 	}
+	if r.Wait && (r.Operation == Start || r.Operation == Describe) {
+		return c.await(ctx, r)
+	}
+	return c.invoke(ctx, r)
+}
+
+func (c *httpConn) invoke(ctx context.Context, r Request) (Reply, error) {
 	call, err := c.translate(ctx, r)
 	if err != nil {
 		return Reply{}, invalid(err)
