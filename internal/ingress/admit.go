@@ -2,6 +2,8 @@ package ingress
 
 import (
 	"errors"
+	"sort"
+	"strings"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -20,7 +22,7 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 		return nil
 	case msg.OperationResult, msg.OperationRedeliver, msg.OperationDiscard:
 		if int(r.Invocation.Partition()) >= i.config.Partitions {
-			return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "invocation %s is not known here", r.Invocation)
+			return notFound("invocation %s is not known here", r.Invocation)
 		}
 		if r.Operation == msg.OperationRedeliver {
 			return i.room()
@@ -30,20 +32,78 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 	if i.isHomeless(r) {
 		return asError(msg.ValidKey(r.Target.Key))
 	}
-	kind := i.kinds[r.Target.Kind]
-	if kind == nil {
-		return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "nothing serves kind %q; kinds: %s", r.Target.Kind, i.names)
+	kind, err := i.target(r)
+	if err != nil {
+		return err
 	}
 	if r.Operation == msg.OperationList {
 		if r.Limit < 1 {
-			return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument, "the limit is %d, it must be at least 1", r.Limit)
+			return invalid("the limit is %d, it must be at least 1", r.Limit)
 		}
 		return nil
 	}
-	if err := msg.ValidKey(r.Target.Key); err != nil {
-		return asError(err)
+	if err := validKey(r); err != nil {
+		return err
 	}
 	return i.admitHandler(kind, r)
+}
+
+func notFound(format string, args ...any) *msg.Error {
+	return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, format, args...)
+}
+
+// target finds the kind that a request is for, and refuses one that takes a
+// workflow for an entity or the other way round.
+func (i *Ingress) target(r *msg.Request) (*served, *msg.Error) {
+	kind, name := i.kinds[r.Target.Kind], r.Target.Kind
+	switch workflow := ofWorkflow(r); {
+	case kind == nil && workflow:
+		return nil, notFound("nothing serves workflow %q; workflows: %s", name, i.names(true))
+	case kind == nil:
+		return nil, notFound("nothing serves kind %q; kinds: %s", name, i.names(false))
+	case workflow && kind.kind.Form != msg.FormWorkflow:
+		return nil, notFound("%s is a kind of entities, and no workflow: ask /v1/entities/%[1]s", name)
+	case !workflow && kind.kind.Form == msg.FormWorkflow && !ofBoth(r.Operation):
+		return nil, notFound("%s is a workflow, and no kind of entities: ask /v1/workflows/%[1]s", name)
+	}
+	return kind, nil
+}
+
+// ofWorkflow reports whether a request takes its target for a workflow.
+func ofWorkflow(r *msg.Request) bool { return r.Mode != 0 || r.Operation >= msg.OperationDescribe }
+
+// ofBoth reports whether an operation is about anything that has an inbox.
+func ofBoth(o msg.Operation) bool { return o == msg.OperationResume || o == msg.OperationSkip }
+
+// names lists the workflows that are served, or the kinds, for errors.
+func (i *Ingress) names(workflows bool) string {
+	var names []string
+	for name, kind := range i.kinds {
+		if workflows == (kind.kind.Form == msg.FormWorkflow) {
+			names = append(names, name)
+		}
+	}
+	return list(names)
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	sort.Strings(names)
+	return strings.Join(names, ", ")
+}
+
+// validKey checks the key of an entity or the id of a workflow.
+func validKey(r *msg.Request) *msg.Error {
+	err := msg.ValidKey(r.Target.Key)
+	switch {
+	case err == nil:
+		return nil
+	case ofWorkflow(r):
+		return invalid("the id of a workflow is a key: %s", asError(err).Message)
+	}
+	return asError(err)
 }
 
 func asError(err error) *msg.Error {
@@ -54,7 +114,7 @@ func asError(err error) *msg.Error {
 	if errors.As(err, &known) {
 		return known
 	}
-	return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument, "%v", err)
+	return invalid("%v", err)
 }
 
 // farFuture is how far ahead a request may be submitted: further is a mistake
@@ -62,32 +122,55 @@ func asError(err error) *msg.Error {
 const farFuture = 100 * 365 * 24 * time.Hour
 
 func (i *Ingress) admitHandler(kind *served, r *msg.Request) *msg.Error {
-	writes := r.Operation == msg.OperationDelete
+	writes := false
 	switch r.Operation {
 	case msg.OperationCall, msg.OperationSubmit, msg.OperationPeek:
 		h := kind.handlers[r.Handler]
-		if h == nil {
-			return msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "kind %s has no handler %q; handlers: %s",
-				r.Target.Kind, r.Handler, kind.names)
+		if h == nil || r.Mode != 0 && h.Mode != r.Mode {
+			return kind.lacks(r)
 		}
 		if kind.kind.Form == msg.FormMachine && r.Operation != msg.OperationSubmit {
-			return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,
-				"%s is a message of machine %s, which answers nobody: it can be sent, not called; over HTTP, POST …/%s/send",
-				r.Handler, r.Target.Kind, r.Handler)
+			return invalid("%s is a message of machine %s, which answers nobody: it can be sent, not called; over HTTP, POST …/%[1]s/send",
+				r.Handler, r.Target.Kind)
 		}
-		writes = h.Mode == msg.ModeUpdate
+		writes = h.Mode != msg.ModeRead && h.Mode != msg.ModeQuery
+	case msg.OperationDelete, msg.OperationRestart, msg.OperationResolve:
+		writes = true
 	}
 	switch {
 	case len(r.Payload.Body) > i.config.BodyBytesMax:
 		return msg.Errorf(msg.CodePayloadTooLarge, msg.ClassInvalidArgument,
 			"the body has %d bytes, the limit is %d", len(r.Payload.Body), i.config.BodyBytesMax)
 	case r.NotBefore > 0 && r.NotBefore > i.config.Now()+msg.Time(farFuture):
-		return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument,
-			"the request is to begin at %s, which is more than %d years from now", r.NotBefore.Std().Format(time.RFC3339), 100)
+		return invalid("the request is to begin at %s, which is more than %d years from now", r.NotBefore.Std().Format(time.RFC3339), 100)
 	case !writes:
 		return nil
 	}
 	return i.room()
+}
+
+// lacks says that there is no such handler, signal or query, and what there is.
+func (s *served) lacks(r *msg.Request) *msg.Error {
+	switch r.Mode {
+	case msg.ModeSignal:
+		return notFound("workflow %s has no signal %q; signals: %s", r.Target.Kind, r.Handler, s.names(msg.ModeSignal))
+	case msg.ModeQuery:
+		return notFound("workflow %s has no query %q; queries: %s", r.Target.Kind, r.Handler, s.names(msg.ModeQuery))
+	case msg.ModeWorkflow:
+		return notFound("workflow %s cannot be run here: it has no function", r.Target.Kind)
+	}
+	return notFound("kind %s has no handler %q; handlers: %s", r.Target.Kind, r.Handler, s.names(0))
+}
+
+// names lists the handlers of a mode, for errors; mode 0 stands for all.
+func (s *served) names(mode msg.Mode) string {
+	var names []string
+	for n := range s.kind.Handlers {
+		if h := &s.kind.Handlers[n]; mode == 0 || h.Mode == mode {
+			names = append(names, h.Name)
+		}
+	}
+	return list(names)
 }
 
 func (i *Ingress) room() *msg.Error {

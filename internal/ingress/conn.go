@@ -90,23 +90,42 @@ func (c *conn) Invoke(ctx context.Context, r client.Request) (client.Reply, erro
 		return client.Reply{}, clientError(err, false)
 	}
 	request.Traceparent = client.Traceparent(ctx)
-	if !c.mutates(&request) {
-		reply, _ := c.repeat(ctx, &request)
-		return answerOf(ctx, &request, &reply, false)
+	reply, unknown := c.identified(ctx, &request)
+	if r.Wait && isStart(&request) && reply.Err == nil && !hasEnded(&reply) {
+		request = msg.Request{Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow, Target: request.Target, Wait: true, Traceparent: request.Traceparent}
+		reply, unknown = c.identified(ctx, &request)
+	}
+	return answerOf(ctx, &request, &reply, unknown)
+}
+
+// isStart reports whether a request begins a workflow.
+func isStart(r *msg.Request) bool {
+	return r.Operation == msg.OperationSubmit && r.Mode == msg.ModeWorkflow
+}
+
+// hasEnded reports whether a reply shows a workflow that has ended.
+func hasEnded(r *msg.Reply) bool { return r.Workflow != nil && r.Workflow.Status.Ended() }
+
+// identified gives the request an identity, if it needs one, and repeats it. It
+// reports whether the fate of the request is unknown.
+func (c *conn) identified(ctx context.Context, request *msg.Request) (reply msg.Reply, unknown bool) {
+	if !c.mutates(request) {
+		reply, _ = c.repeat(ctx, request)
+		return reply, false
 	}
 	if request.Identity.IdempotencyKey != "" {
-		reply, known := c.repeat(ctx, &request)
-		return answerOf(ctx, &request, &reply, !known)
+		reply, known := c.repeat(ctx, request)
+		return reply, !known
 	}
 	session := c.sessions.Take()
 	request.Identity.Session, request.Identity.SessionNumber = msg.SessionID(session.ID), session.Number
-	reply, known := c.repeat(ctx, &request)
+	reply, known := c.repeat(ctx, request)
 	if known {
 		session.Done()
 	} else {
 		session.Drop()
 	}
-	return answerOf(ctx, &request, &reply, !known)
+	return reply, !known
 }
 
 // repeat brings the request to the door until there is an answer that will not
@@ -164,12 +183,17 @@ func failure(operation msg.Operation, reply *msg.Reply) *msg.Error {
 	return reply.Err
 }
 
+// mutates reports whether a repeat of a request could do something twice. A
+// start is the same start by its id, unless it refuses or ends another run.
 func (c *conn) mutates(r *msg.Request) bool {
 	switch r.Operation {
-	case msg.OperationSubmit, msg.OperationDelete:
+	case msg.OperationDelete, msg.OperationCancel, msg.OperationTerminate, msg.OperationPause,
+		msg.OperationResume, msg.OperationRestart, msg.OperationResolve:
 		return true
+	case msg.OperationSubmit:
+		return r.Mode != msg.ModeWorkflow || r.OnConflict != msg.ConflictAttach
 	case msg.OperationCall:
-		return !c.reads[handlerName{r.Target.Kind, r.Handler}]
+		return r.Mode != msg.ModeQuery && !c.reads[handlerName{r.Target.Kind, r.Handler}]
 	}
 	return false
 }
@@ -198,38 +222,53 @@ func clientError(e *msg.Error, unknown bool) *client.Error {
 	}
 }
 
-// operations maps what client.Request.Operation may be.
-var operations = map[client.Operation]msg.Operation{
-	client.Call:      msg.OperationCall,
-	client.Submit:    msg.OperationSubmit,
-	client.Peek:      msg.OperationPeek,
-	client.Inspect:   msg.OperationInspect,
-	client.Exists:    msg.OperationExists,
-	client.Delete:    msg.OperationDelete,
-	client.Reminders: msg.OperationReminders,
-	client.List:      msg.OperationList,
-	client.Result:    msg.OperationResult,
+// operations maps what client.Request.Operation may be to what it asks, and of
+// what.
+var operations = map[client.Operation]msg.Request{
+	client.Call:      {Operation: msg.OperationCall},
+	client.Submit:    {Operation: msg.OperationSubmit},
+	client.Peek:      {Operation: msg.OperationPeek},
+	client.Inspect:   {Operation: msg.OperationInspect},
+	client.Exists:    {Operation: msg.OperationExists},
+	client.Delete:    {Operation: msg.OperationDelete},
+	client.Reminders: {Operation: msg.OperationReminders},
+	client.List:      {Operation: msg.OperationList},
+	client.Result:    {Operation: msg.OperationResult},
+
+	client.Start:     {Operation: msg.OperationSubmit, Mode: msg.ModeWorkflow, Handler: msg.HandlerRun},
+	client.Signal:    {Operation: msg.OperationSubmit, Mode: msg.ModeSignal},
+	client.Query:     {Operation: msg.OperationCall, Mode: msg.ModeQuery},
+	client.Describe:  {Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow},
+	client.History:   {Operation: msg.OperationHistory, Mode: msg.ModeWorkflow},
+	client.ListRuns:  {Operation: msg.OperationList, Mode: msg.ModeWorkflow},
+	client.Cancel:    {Operation: msg.OperationCancel, Mode: msg.ModeWorkflow},
+	client.Terminate: {Operation: msg.OperationTerminate, Mode: msg.ModeWorkflow},
+	client.Pause:     {Operation: msg.OperationPause, Mode: msg.ModeWorkflow},
+	client.Resume:    {Operation: msg.OperationResume, Mode: msg.ModeWorkflow},
+	client.Restart:   {Operation: msg.OperationRestart, Mode: msg.ModeWorkflow},
+	client.Resolve:   {Operation: msg.OperationResolve, Mode: msg.ModeWorkflow},
+	client.Reject:    {Operation: msg.OperationResolve, Mode: msg.ModeWorkflow},
 }
 
 // translate makes the request of a caller one of the system. The body is copied,
 // because the caller may use its memory again while the request goes on.
 func translate(request *msg.Request, r *client.Request) *msg.Error {
-	operation, ok := operations[r.Operation]
+	known, ok := operations[r.Operation]
 	if !ok {
 		return invalid("the operation %.100q is not known", r.Operation)
 	}
-	if operation == msg.OperationCall && r.OneWay {
-		operation = msg.OperationSubmit
+	*request = known
+	if r.OneWay && r.Operation == client.Call {
+		request.Operation = msg.OperationSubmit
 	}
 	if r.Namespace != "" {
 		return invalid("the namespace is %.100q, but namespaces are reserved: leave it empty", r.Namespace)
 	}
-	request.Operation = operation
 	request.Target = msg.Ref{Kind: r.Kind, Key: r.Key}
-	request.Handler = r.Handler
+	if request.Handler == "" {
+		request.Handler = r.Handler
+	}
 	request.Identity.IdempotencyKey = r.IdempotencyKey
-	request.After = r.After
-	request.Wait = r.Wait
 	err := CheckIdempotencyKey(r.IdempotencyKey)
 	if err == nil {
 		request.Payload, err = Input(r.ContentType, bytes.Clone(r.Body))
@@ -246,27 +285,71 @@ func translate(request *msg.Request, r *client.Request) *msg.Error {
 	return err
 }
 
-// setSubject fills in what an operation is about that is not about an entity.
-func setSubject(request *msg.Request, r *client.Request) *msg.Error {
+// setSubject fills in what an operation is about beyond its target, and handler.
+func setSubject(request *msg.Request, r *client.Request) (err *msg.Error) {
 	switch request.Operation {
 	case msg.OperationResult:
+		request.Wait = r.Wait
 		id, err := msg.ParseInvocationID(r.InvocationID)
 		if err != nil {
 			return invalid("%v", err)
 		}
 		request.Invocation = id
+	case msg.OperationDescribe:
+		request.Wait = r.Wait
 	case msg.OperationList:
-		limit := r.Limit
-		if limit < 0 {
-			return invalid("the limit is %d, want a number from 1 to %d", limit, ListLimitMax)
+		return setPage(request, r)
+	case msg.OperationSubmit:
+		if isStart(request) {
+			return setStart(request, r)
 		}
-		if limit == 0 {
-			limit = ListLimitDefault
+	case msg.OperationResolve:
+		if request.Promise, err = Promise(r.Promise); err != nil {
+			return err
 		}
-		request.Limit = min(limit, ListLimitMax) + 1 // one more shows whether a page follows
+		request.Target = request.Promise.Target
+		if r.Operation == client.Reject {
+			request.Err, err = Rejection(request.Payload)
+			request.Payload = msg.Payload{}
+		}
 	}
-	return nil
+	return err
 }
+
+// setPage fills in which part of a list is asked for.
+func setPage(request *msg.Request, r *client.Request) (err *msg.Error) {
+	limit := r.Limit
+	if limit < 0 {
+		return invalid("the limit is %d, want a number from 1 to %d", limit, ListLimitMax)
+	}
+	if limit == 0 {
+		limit = ListLimitDefault
+	}
+	request.Limit = min(limit, ListLimitMax) + 1 // one more shows whether a page follows
+	if request.Mode != msg.ModeWorkflow {
+		request.After = r.After
+		return nil
+	}
+	if request.After, err = ParseCursor(r.After); err == nil {
+		request.Status, err = WorkflowStatus(r.Status)
+	}
+	return err
+}
+
+// setStart fills in how a workflow begins.
+func setStart(request *msg.Request, r *client.Request) (err *msg.Error) {
+	if request.Target.Key == "" {
+		request.Target.Key = client.RunID(r.Kind, r.IdempotencyKey)
+	}
+	if r.Wait && request.NotBefore > 0 {
+		return ErrDelayedWait
+	}
+	request.OnConflict, err = ConflictPolicy(r.OnConflict)
+	return err
+}
+
+// ErrDelayedWait is the answer to a start that is to be delayed and waited for.
+var ErrDelayedWait = invalid("a start that is delayed cannot be waited for: describe the workflow once it has begun")
 
 // setTimes fills in when the request may begin.
 func setTimes(request *msg.Request, r *client.Request) *msg.Error {
@@ -321,6 +404,9 @@ func answerOf(ctx context.Context, request *msg.Request, reply *msg.Reply, unkno
 
 // bodyOf translates a reply that is not an error.
 func bodyOf(request *msg.Request, reply *msg.Reply) (client.Reply, *msg.Error) {
+	if request.Mode != 0 {
+		return workflowBody(request, reply)
+	}
 	answer := client.Reply{ContentType: ContentTypeJSON, Version: uint64(reply.Version)}
 	var err *msg.Error
 	switch request.Operation {
@@ -348,8 +434,39 @@ func bodyOf(request *msg.Request, reply *msg.Reply) (client.Reply, *msg.Error) {
 		answer.InvocationID = request.Invocation.String()
 		answer.Body = AppendResult(nil, request.Invocation, reply)
 	default:
-		body, contentType := Output(reply.Payload)
-		answer.Body, answer.ContentType = bytes.Clone(body), contentType
+		return outputOf(reply), nil
+	}
+	return answer, err
+}
+
+// outputOf gives the output of a handler or query.
+func outputOf(reply *msg.Reply) client.Reply {
+	body, contentType := Output(reply.Payload)
+	return client.Reply{Body: bytes.Clone(body), ContentType: contentType}
+}
+
+// workflowBody translates a reply about a workflow that is not an error.
+func workflowBody(request *msg.Request, reply *msg.Reply) (client.Reply, *msg.Error) {
+	answer := client.Reply{ContentType: ContentTypeJSON}
+	var err *msg.Error
+	switch {
+	case isStart(request):
+		if !reply.Invocation.IsZero() {
+			answer.InvocationID = reply.Invocation.String()
+		}
+		answer.Body = AppendStarted(nil, request, reply)
+	case request.Operation == msg.OperationCall:
+		return outputOf(reply), nil
+	case request.Operation == msg.OperationList:
+		answer.Body = AppendRuns(nil, request.Target.Kind, reply, request.Limit-1)
+	case request.Operation != msg.OperationDescribe && request.Operation != msg.OperationHistory:
+		answer.ContentType = ""
+	case reply.Workflow == nil:
+		return client.Reply{}, NeverBegun(request.Target)
+	case request.Operation == msg.OperationHistory:
+		answer.Body, err = AppendHistory(nil, request.Target, reply)
+	default:
+		answer.Body = AppendWorkflow(nil, request.Target, reply)
 	}
 	return answer, err
 }

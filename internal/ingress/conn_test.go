@@ -37,7 +37,7 @@ func (d *scriptedDoor) Ready() error { return nil }
 func (d *scriptedDoor) Describe() program.Description {
 	return program.Description{Kinds: []msg.Kind{{Name: "account", Handlers: []msg.Handler{
 		{Name: "balance", Mode: msg.ModeRead, Aliases: []string{"funds"}}, {Name: "deposit", Mode: msg.ModeUpdate},
-	}}}}
+	}}, {Name: "transfer", Form: msg.FormWorkflow}}}
 }
 
 func always(reply msg.Reply) *scriptedDoor {
@@ -122,17 +122,22 @@ func TestInProcessAnswersAsOverHTTP(t *testing.T) {
 		{"key with a control character", client.Request{Kind: "account", Key: "alice", Handler: "deposit", IdempotencyKey: "a\nb"}, msg.Reply{}},
 		{"header with a control character", client.Request{Kind: "account", Key: "alice", Handler: "deposit", Header: map[string]string{"a": "\n"}}, msg.Reply{}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			inside, outside := always(c.reply), always(c.reply)
-			server := httptest.NewServer(native.New(native.Config{Door: outside}))
-			defer server.Close()
-			gotInside, errInside := ingress.NewConn(inside).Invoke(t.Context(), c.request)
-			gotOutside, errOutside := client.HTTP(server.URL).Invoke(t.Context(), c.request)
-			compareReplies(t, gotInside, gotOutside)
-			compareErrors(t, errInside, errOutside)
-			compareAsked(t, inside.asked, outside.asked)
-		})
+		t.Run(c.name, func(t *testing.T) { compareConnections(t, c.request, always(c.reply), always(c.reply)) })
 	}
+}
+
+// compareConnections sends a request through a connection in process and one
+// over HTTP, to doors that answer alike.
+func compareConnections(t *testing.T, r client.Request, inside, outside *scriptedDoor) (client.Reply, error) {
+	t.Helper()
+	server := httptest.NewServer(native.New(native.Config{Door: outside}))
+	defer server.Close()
+	gotInside, errInside := ingress.NewConn(inside).Invoke(t.Context(), r)
+	gotOutside, errOutside := client.HTTP(server.URL).Invoke(t.Context(), r)
+	compareReplies(t, gotInside, gotOutside)
+	compareErrors(t, errInside, errOutside)
+	compareAsked(t, inside.asked, outside.asked)
+	return gotInside, errInside
 }
 
 func compareReplies(t *testing.T, inside, outside client.Reply) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
 )
@@ -31,7 +32,6 @@ const BodyBytesMaxDefault = 8 << 20
 type Ingress struct {
 	config   Config
 	kinds    map[string]*served
-	names    string // of the kinds, for errors
 	counter  atomic.Uint64
 	waiters  sync.Pool
 	state    atomic.Int32
@@ -40,10 +40,10 @@ type Ingress struct {
 	failure  *msg.Error    // set before broken is closed
 }
 
+// served is a kind or a workflow that the program serves.
 type served struct {
 	kind     msg.Kind
 	handlers map[string]*msg.Handler
-	names    string
 }
 
 // The states of an ingress.
@@ -60,36 +60,22 @@ func New(c Config) *Ingress {
 	}
 	i := &Ingress{config: c, kinds: map[string]*served{}, broken: make(chan struct{})}
 	i.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
-	names := make([]string, 0, len(c.Description.Kinds))
 	for _, k := range c.Description.Kinds {
-		names = append(names, k.Name)
 		i.kinds[k.Name] = newServed(k)
 	}
-	i.names = list(names)
 	return i
 }
 
 func newServed(k msg.Kind) *served {
 	s := &served{kind: k, handlers: map[string]*msg.Handler{}}
-	var names []string
 	for n := range k.Handlers {
 		h := &k.Handlers[n]
-		names = append(names, h.Name)
 		s.handlers[h.Name] = h
 		for _, alias := range h.Aliases {
 			s.handlers[alias] = h
 		}
 	}
-	s.names = list(names)
 	return s
-}
-
-func list(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	sort.Strings(names)
-	return strings.Join(names, ", ")
 }
 
 // Open admits requests.
@@ -259,11 +245,11 @@ func (i *Ingress) partition(r *msg.Request) msg.Partition {
 	return msg.PartitionOf(r.Target, affinity, i.config.Partitions)
 }
 
-// isHomeless says that a parked entity is to be looked after whose kind is not
+// isHomeless says that something parked is to be looked after whose kind is not
 // served, so that nobody here knows how it is placed.
 func (i *Ingress) isHomeless(r *msg.Request) bool {
 	operates := r.Operation == msg.OperationResume || r.Operation == msg.OperationSkip
-	return operates && i.kinds[r.Target.Kind] == nil
+	return operates && r.Mode == 0 && i.kinds[r.Target.Kind] == nil
 }
 
 // anywhere asks every partition for what at most one of them can do, and gives
@@ -300,21 +286,36 @@ func (i *Ingress) each(ctx context.Context, r *msg.Request) (replies []msg.Reply
 	return replies, failed
 }
 
-// list merges the keys of all partitions, in order.
+// list merges the keys of all partitions, in order, and with them how the
+// workflows stand whose keys they are.
 func (i *Ingress) list(ctx context.Context, r *msg.Request) msg.Reply {
 	replies, err := i.each(ctx, r)
 	if err != nil {
 		return msg.Reply{Err: err}
 	}
-	var keys []string
+	var all byKey
 	for p := range replies {
-		keys = append(keys, replies[p].Keys...)
+		all.Keys = append(all.Keys, replies[p].Keys...)
+		all.Workflows = append(all.Workflows, replies[p].Workflows...)
 	}
-	sort.Strings(keys)
-	if len(keys) > r.Limit {
-		keys = keys[:r.Limit]
+	invariant.Check(len(all.Workflows) == 0 || len(all.Workflows) == len(all.Keys),
+		"a list has %d keys and %d workflows", len(all.Keys), len(all.Workflows))
+	sort.Sort(&all)
+	n := min(len(all.Keys), r.Limit)
+	return msg.Reply{Found: true, Keys: all.Keys[:n], Workflows: all.Workflows[:min(len(all.Workflows), n)]}
+}
+
+// byKey sorts the keys of a reply, and its workflows with them.
+type byKey msg.Reply
+
+func (l *byKey) Len() int           { return len(l.Keys) }
+func (l *byKey) Less(i, j int) bool { return l.Keys[i] < l.Keys[j] }
+
+func (l *byKey) Swap(i, j int) {
+	l.Keys[i], l.Keys[j] = l.Keys[j], l.Keys[i]
+	if len(l.Workflows) > 0 {
+		l.Workflows[i], l.Workflows[j] = l.Workflows[j], l.Workflows[i]
 	}
-	return msg.Reply{Found: true, Keys: keys}
 }
 
 // everywhere merges what all partitions answer, in order of place.

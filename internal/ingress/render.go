@@ -113,8 +113,7 @@ func AppendReminders(b []byte, reminders []msg.Reminder) []byte {
 }
 
 // AppendResult appends {"id","status","result","error"}: the result of a
-// completed invocation, the error of a failed one. Such an error has its class
-// as a number, because no status of HTTP tells it.
+// completed invocation, the error of a failed one.
 func AppendResult(b []byte, id msg.InvocationID, reply *msg.Reply) []byte {
 	b = append(b, `{"id":`...)
 	b = appendString(b, id.String())
@@ -125,11 +124,18 @@ func AppendResult(b []byte, id msg.InvocationID, reply *msg.Reply) []byte {
 		b = append(b, `,"result":`...)
 		b = appendValue(b, reply.Payload)
 	case reply.Status == msg.StatusFailed && reply.Err != nil:
-		b = append(b, `,"error":{"class":`...)
-		b = strconv.AppendUint(b, uint64(reply.Err.Class), 10)
-		b = append(appendErrorMembers(append(b, ','), reply.Err), '}')
+		b = appendFailure(b, reply.Err)
 	}
 	return append(b, '}')
+}
+
+// appendFailure appends the member "error" of something that has failed while
+// asking about it has not. It has its class as a number, because no status of
+// HTTP tells it.
+func appendFailure(b []byte, e *msg.Error) []byte {
+	b = append(b, `,"error":{"class":`...)
+	b = strconv.AppendUint(b, uint64(e.Class), 10)
+	return append(appendErrorMembers(append(b, ','), e), '}')
 }
 
 // AppendParked appends {"parked":[{"kind","key","reason","since","waiting"}],
@@ -142,13 +148,7 @@ func AppendParked(b []byte, parked []msg.Parked, next string) []byte {
 		b = appendString(b, p.Target.Kind)
 		b = append(b, `,"key":`...)
 		b = appendString(b, p.Target.Key)
-		b = append(b, `,"reason":`...)
-		b = appendString(b, p.Reason)
-		b = append(b, `,"since":`...)
-		b = appendTime(b, p.Since)
-		b = append(b, `,"waiting":`...)
-		b = strconv.AppendInt(b, int64(p.Waiting), 10)
-		b = append(b, '}')
+		b = append(appendReason(append(b, ','), p), '}')
 	}
 	return appendNext(b, next)
 }
@@ -158,6 +158,16 @@ func appendNext(b []byte, next string) []byte {
 	b = append(b, `],"next":`...)
 	b = appendString(b, next)
 	return append(b, '}')
+}
+
+// appendReason appends the members that say why something is parked.
+func appendReason(b []byte, p *msg.Parked) []byte {
+	b = append(b, `"reason":`...)
+	b = appendString(b, p.Reason)
+	b = append(b, `,"since":`...)
+	b = appendTime(b, p.Since)
+	b = append(b, `,"waiting":`...)
+	return strconv.AppendInt(b, int64(p.Waiting), 10)
 }
 
 // AppendDeadLetters appends {"dead_letters":[{"id","kind","key","handler",

@@ -66,7 +66,8 @@ func (p *partitions) room() error { return p.full }
 
 var errFull = errors.New("the disk is full")
 
-// description has a kind that is placed by an affinity and one that is not.
+// description has a kind that is placed by an affinity and one that is not, and
+// a workflow.
 func description() program.Description {
 	return program.Description{Kinds: []msg.Kind{
 		{Name: "account", Handlers: []msg.Handler{
@@ -75,6 +76,11 @@ func description() program.Description {
 		{Name: "cart", Affinity: "customer", Handlers: []msg.Handler{{Name: "add", Mode: msg.ModeUpdate, Aliases: []string{"put"}}}},
 		{Name: "light", Form: msg.FormMachine, Handlers: []msg.Handler{{Name: "switch", Mode: msg.ModeUpdate}}},
 		{Name: "mute"},
+		{Name: "transfer", Form: msg.FormWorkflow, Handlers: []msg.Handler{
+			{Name: "approve", Mode: msg.ModeSignal, Aliases: []string{"accept"}}, {Name: msg.HandlerRun, Mode: msg.ModeWorkflow},
+			{Name: "progress", Mode: msg.ModeQuery},
+		}},
+		{Name: "watch", Form: msg.FormWorkflow},
 	}}
 }
 

@@ -232,6 +232,7 @@ type Request struct {
 	After       string // OperationList: keys after this one; OperationParked, OperationDeadLetters: places after this one
 	Limit       int    // OperationList, OperationParked, OperationDeadLetters: at most so many; the latter two: 0 is all
 	Wait        bool   // OperationResult, OperationDescribe: answer when it has ended
+	Mode        Mode   // not 0: Target is taken for a workflow, and Handler for one of its with this mode
 	OnConflict  ConflictPolicy
 	Promise     PromiseID      // OperationResolve; Target is its workflow
 	Err         *Error         // OperationResolve: rejects
