@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -94,9 +95,8 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request, path *segments)
 	if err = h.readRequest(w, r, request); err != nil {
 		return writeError(w, err)
 	}
-	if request.Deadline != 0 && request.Deadline < request.NotBefore {
-		return writeError(w, invalid("the request must not begin before %v, but %s ends before that",
-			request.NotBefore.Std(), headerRequestTimeout))
+	if err = beginsInTime(request); err != nil {
+		return writeError(w, err)
 	}
 	reply := h.do(r.Context(), request)
 	if reply.Err != nil {
@@ -105,13 +105,29 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request, path *segments)
 	return writeJSON(w, http.StatusAccepted, ingress.AppendSubmitted(nil, reply.Invocation))
 }
 
-// notBefore reads ?delay= or ?at=. A time in the past is now.
+// beginsInTime refuses a request whose time is over before it may begin.
+func beginsInTime(request *msg.Request) *msg.Error {
+	if request.Deadline != 0 && request.Deadline < request.NotBefore {
+		return invalid("the request must not begin before %v, but %s ends before that", request.NotBefore.Std(), headerRequestTimeout)
+	}
+	return nil
+}
+
+// notBefore reads ?delay= or ?at= of a request that has no other parameters.
 func notBefore(r *http.Request, now time.Time) (msg.Time, *msg.Error) {
 	values, err := parameters(r, "delay", "at")
-	if len(values) == 0 {
+	if err != nil {
 		return 0, err
 	}
-	if len(values) > 1 {
+	return begin(values, now)
+}
+
+// begin gives the time that ?delay= or ?at= name. A time in the past is now.
+func begin(values url.Values, now time.Time) (msg.Time, *msg.Error) {
+	if !values.Has("delay") && !values.Has("at") {
+		return 0, nil
+	}
+	if values.Has("delay") && values.Has("at") {
 		return 0, invalid("?delay= and ?at= exclude each other")
 	}
 	at := now

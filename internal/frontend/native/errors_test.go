@@ -67,6 +67,9 @@ func TestErrorsOfTheDoorReachEveryRoute(t *testing.T) {
 		"HEAD /v1/entities/a/b", "DELETE /v1/entities/a/b", "GET /v1/entities/a", "GET /v1/entities/a/b/reminders",
 		"GET /v1/invocations/" + anIDText, "GET /v1/parked", "POST /v1/parked/a/b/skip", "GET /v1/dead-letters",
 		"POST /v1/dead-letters/" + anIDText + "/redeliver", "DELETE /v1/dead-letters/" + anIDText,
+		"POST /v1/workflows/a/b", "POST /v1/workflows/a", "POST /v1/workflows/a/b?wait=1s", "GET /v1/workflows/a/b", "GET /v1/workflows/a/b?wait=1s",
+		"GET /v1/workflows/a/b/history", "GET /v1/workflows/a", "POST /v1/workflows/a/b/signals/c", "POST /v1/workflows/a/b/queries/c",
+		"POST /v1/workflows/a/b/cancel", "POST /v1/workflows/a/b/restart", "POST /v1/promises/" + aPromiseText + "/resolve", "POST /v1/promises/" + aPromiseText + "/reject",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		if w := exchange(&fakeDoor{reply: refusal}, method, path, ""); w.Code != http.StatusServiceUnavailable {
@@ -74,6 +77,8 @@ func TestErrorsOfTheDoorReachEveryRoute(t *testing.T) {
 		}
 	}
 }
+
+const startRoute = "POST /v1/workflows/transfer/7"
 
 const callRoute, sendRoute = "POST /v1/entities/account/alice/deposit", "POST /v1/entities/account/alice/deposit/send"
 
@@ -135,6 +140,36 @@ var badRequests = []struct {
 	{"invocation that is none", "GET /v1/invocations/7", "", nil, "invocation id has 1 characters"},
 	{"invocation that is not hexadecimal", "GET /v1/invocations/" + strings.Repeat("z", 32), "", nil, "not hexadecimal"},
 	{"dead letter that is none", "DELETE /v1/dead-letters/7", "", nil, "invocation id has 1 characters"},
+	{"malformed input of a workflow", startRoute, `x`, nil, "not valid JSON at offset 1"},
+	{"wait that is none", startRoute + "?wait=long", "1", nil, "want a duration"},
+	{"negative wait for a workflow", "GET /v1/workflows/transfer/7?wait=-1s", "", nil, "not below zero"},
+	{"conflict policy that is none", startRoute + "?on_conflict=dance", "1", nil, "attach, reject, replace"},
+	{"waiting for a start that is delayed", startRoute + "?wait=1s&delay=1s", "1", nil, "delayed cannot be waited for"},
+	{"start with delay and time", startRoute + "?delay=1s&at=2030-01-01T00:00:00Z", "1", nil, "exclude each other"},
+	{"start with a negative delay", startRoute + "?delay=-1s", "1", nil, "not below zero"},
+	{"deadline before a start", startRoute + "?delay=10s", "1", []string{"Request-Timeout", "5s"}, "must not begin before"},
+	{"slip in a parameter of a start", startRoute + "?onconflict=reject", "1", nil, "takes only wait, on_conflict, delay, at"},
+	{"two identities of a start", startRoute, "1", []string{"Idempotency-Key", "a", "Holdfast-Session", aSession}, "exclude each other"},
+	{"parameter of a description", "GET /v1/workflows/transfer/7?x=1", "", nil, "takes only wait"},
+	{"timeout of a description that is none", "GET /v1/workflows/transfer/7", "", []string{"Request-Timeout", "x"}, "want a duration"},
+	{"parameter of a history", "GET /v1/workflows/transfer/7/history?x=1", "", nil, "takes no parameters"},
+	{"timeout of a history that is none", "GET /v1/workflows/transfer/7/history", "", []string{"Request-Timeout", "x"}, "want a duration"},
+	{"limit of runs that is none", "GET /v1/workflows/transfer?limit=0", "", nil, "from 1 to 1000"},
+	{"status that is none", "GET /v1/workflows/transfer?status=odd", "", nil, "running, completed"},
+	{"cursor that is none", "GET /v1/workflows/transfer?after=!", "", nil, "must be the next of the page before"},
+	{"parameter of runs", "GET /v1/workflows/transfer?x=1", "", nil, "takes only status, limit, after"},
+	{"timeout of runs that is none", "GET /v1/workflows/transfer", "", []string{"Request-Timeout", "x"}, "want a duration"},
+	{"parameter of a signal", startRoute + "/signals/approve?wait=1s", "1", nil, "takes only delay, at"},
+	{"malformed signal", startRoute + "/signals/approve", "{", nil, "not valid JSON"},
+	{"deadline before a signal", startRoute + "/signals/approve?delay=10s", "1", []string{"Request-Timeout", "5s"}, "must not begin before"},
+	{"parameter of a query", startRoute + "/queries/progress?x=1", "1", nil, "takes no parameters"},
+	{"malformed query of a workflow", startRoute + "/queries/progress", "{", nil, "not valid JSON"},
+	{"parameter of a cancellation", startRoute + "/cancel?x=1", "", nil, "takes no parameters"},
+	{"session of a cancellation that is none", startRoute + "/cancel", "", []string{"Holdfast-Session", "x"}, "32 hexadecimal digits"},
+	{"promise that is none", "POST /v1/promises/x/resolve", "1", nil, "no id of a promise"},
+	{"parameter of a promise", "POST /v1/promises/" + aPromiseText + "/resolve?x=1", "1", nil, "takes no parameters"},
+	{"malformed result of a promise", "POST /v1/promises/" + aPromiseText + "/resolve", "{", nil, "not valid JSON"},
+	{"rejection that is no error", "POST /v1/promises/" + aPromiseText + "/reject", "1", nil, "the body is no error"},
 	{"negative wait", "GET /v1/invocations/" + anIDText + "?wait=-1s", "", nil, "not below zero"},
 }
 

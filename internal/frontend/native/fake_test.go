@@ -60,8 +60,17 @@ func exchange(d *fakeDoor, method, path, body string, header ...string) *httptes
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
+	return record(handlerOf(d), r)
+}
+
+func newRequest(method, path string) *http.Request {
+	return httptest.NewRequest(method, path, http.NoBody)
+}
+
+// record gives what a handler answers.
+func record(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	handlerOf(d).ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	return w
 }
 

@@ -82,6 +82,14 @@ const (
 	RouteList
 	RouteReminders
 	RouteInvocation
+	RouteStart
+	RouteDescribe
+	RouteHistory
+	RouteRuns
+	RouteSignal
+	RouteQuery
+	RouteControl
+	RoutePromise
 	RouteOperator
 	RouteHealth
 	RouteMetrics
@@ -91,7 +99,8 @@ const (
 
 var routeNames = [RouteCount]string{
 	"other", "call", "peek", "submit", "inspect", "exists", "delete", "list",
-	"reminders", "invocation", "operator", "health", "metrics", "openapi",
+	"reminders", "invocation", "start", "describe", "history", "runs", "signal", "query",
+	"control", "promise", "operator", "health", "metrics", "openapi",
 }
 
 func (r Route) String() string { return routeNames[r] }
@@ -116,6 +125,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (Route, int) {
 	path := r.URL.EscapedPath()
 	if rest, ok := strings.CutPrefix(path, "/v1/entities/"); ok {
 		return h.serveEntities(w, r, cutPath(rest))
+	}
+	if rest, ok := strings.CutPrefix(path, "/v1/workflows/"); ok {
+		return h.serveWorkflows(w, r, cutPath(rest))
+	}
+	if rest, ok := strings.CutPrefix(path, "/v1/promises/"); ok {
+		return RoutePromise, h.servePromise(w, r, cutPath(rest))
 	}
 	if rest, ok := strings.CutPrefix(path, "/v1/invocations/"); ok {
 		return RouteInvocation, h.serveInvocation(w, r, cutPath(rest))

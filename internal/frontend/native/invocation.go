@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/ingress"
@@ -48,8 +49,15 @@ func invocationID(path *segments) (msg.InvocationID, *msg.Error) {
 // so a longer time than it allows is not an error.
 func (h *Handler) waitParameter(r *http.Request) (time.Duration, *msg.Error) {
 	values, err := parameters(r, "wait")
-	if err != nil || !values.Has("wait") {
+	if err != nil {
 		return 0, err
+	}
+	return h.waitOf(values)
+}
+
+func (h *Handler) waitOf(values url.Values) (time.Duration, *msg.Error) {
+	if !values.Has("wait") {
+		return 0, nil
 	}
 	wait, ok := duration(values.Get("wait"))
 	if !ok || wait < 0 {

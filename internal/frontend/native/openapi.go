@@ -23,6 +23,10 @@ func OpenAPI(d program.Description, version string) []byte {
 	for i := range d.Kinds {
 		kind := &d.Kinds[i]
 		tags = append(tags, described(object{"name": kind.Name}, kind.Doc))
+		if kind.Form == msg.FormWorkflow {
+			addWorkflow(paths, kind)
+			continue
+		}
 		addKind(paths, kind)
 	}
 	title := d.App
@@ -85,19 +89,9 @@ func addKind(paths object, kind *msg.Kind) {
 func addHandler(paths object, root string, kind *msg.Kind, handler *msg.Handler) {
 	path := root + "/{key}/" + handler.Name
 	operation := func(id string, parameters []object, responses object) object {
-		o := object{
-			"operationId": id, "tags": []string{kind.Name},
-			"parameters": parameters, "responses": withErrors(responses),
-		}
-		if handler.Input != nil {
-			o["requestBody"] = object{"required": true, "content": jsonContent(json.RawMessage(handler.Input))}
-		}
-		return object{"parameters": []object{keyParameter}, "post": described(o, handler.Doc)}
+		return object{"parameters": []object{keyParameter}, "post": post(kind, handler, id, parameters, responses)}
 	}
-	result := emptyResponse("null: the handler has no output")
-	if handler.Output != nil {
-		result = jsonResponse("The handler's output", json.RawMessage(handler.Output))
-	}
+	result := outputResponse(handler)
 	common := []object{parameterRef("IdempotencyKey"), parameterRef("RequestTimeout")}
 	id := kind.Name + "." + handler.Name
 	if handler.Mode == msg.ModeRead {
@@ -113,6 +107,25 @@ func addHandler(paths object, root string, kind *msg.Kind, handler *msg.Handler)
 		object{"202": jsonResponse("The request is durable", reference("Submitted"))})
 }
 
+// post is the operation that hands a handler its input.
+func post(kind *msg.Kind, handler *msg.Handler, id string, parameters []object, responses object) object {
+	o := object{
+		"operationId": id, "tags": []string{kind.Name},
+		"parameters": parameters, "responses": withErrors(responses),
+	}
+	if handler.Input != nil {
+		o["requestBody"] = object{"required": true, "content": jsonContent(json.RawMessage(handler.Input))}
+	}
+	return described(o, handler.Doc)
+}
+
+func outputResponse(handler *msg.Handler) object {
+	if handler.Output == nil {
+		return emptyResponse("null: the handler has no output")
+	}
+	return jsonResponse("The handler's output", json.RawMessage(handler.Output))
+}
+
 // serverPaths are the paths that do not depend on what is served.
 func serverPaths() object {
 	operation := func(id, summary string, responses object, parameters ...object) object {
@@ -126,6 +139,10 @@ func serverPaths() object {
 	return object{
 		"/v1/invocations/{id}": object{"get": operation("invocation", "Status and result of a sent invocation",
 			object{"200": jsonResponse("As it stands", reference("Invocation"))}, id, queryParameter("wait", stringSchema))},
+		"/v1/promises/{id}/resolve": object{"post": operation("resolve", "Complete a promise of a workflow with the body",
+			object{"202": emptyResponse("The promise is completed")}, id, parameterRef("IdempotencyKey"))},
+		"/v1/promises/{id}/reject": object{"post": operation("reject", "Fail a promise of a workflow with the error in the body",
+			object{"202": emptyResponse("The promise is completed")}, id, parameterRef("IdempotencyKey"))},
 		"/v1/parked": object{"get": operation("parked", "Entities that have stopped taking inputs",
 			object{"200": jsonResponse("A page of entities; next is empty after the last", reference("ParkedPage"))}, limitParameter, cursorParameter)},
 		"/v1/parked/{kind}/{key}/resume": object{"post": operation("resume", "Take a parked entity up again", done, kind, keyParameter)},
@@ -142,9 +159,10 @@ func serverPaths() object {
 }
 
 var (
-	stringSchema = object{"type": "string"}
-	timeSchema   = object{"type": "string", "format": "date-time"}
-	keyParameter = object{
+	stringSchema  = object{"type": "string"}
+	integerSchema = object{"type": "integer"}
+	timeSchema    = object{"type": "string", "format": "date-time"}
+	keyParameter  = object{
 		"name": "key", "in": "path", "required": true,
 		"description": "1 to 1,024 bytes of UTF-8, escaped; not . or ..",
 		"schema":      object{"type": "string", "minLength": 1},
@@ -186,11 +204,12 @@ func withErrors(responses object) object {
 	return responses
 }
 
+// properties is the schema of an object; required names members.
+func properties(required string, members object) object {
+	return object{"type": "object", "required": strings.Fields(required), "properties": members}
+}
+
 func components() object {
-	properties := func(required string, members object) object {
-		return object{"type": "object", "required": strings.Fields(required), "properties": members}
-	}
-	integerSchema := object{"type": "integer"}
 	errorSchema := properties("error", object{"error": reference("ErrorObject")})
 	return object{
 		"responses": object{"Error": jsonResponse(
@@ -229,6 +248,10 @@ func components() object {
 			"Reminders": properties("reminders", object{"reminders": object{"type": "array", "items": properties("name handler due", object{
 				"name": stringSchema, "handler": stringSchema, "due": timeSchema,
 				"every": stringSchema, "cron": stringSchema})}}),
+			"Workflow": workflowSchema(),
+			"Workflows": properties("workflows next", object{
+				"workflows": object{"type": "array", "items": reference("Workflow")}, "next": stringSchema}),
+			"History": historySchema(),
 		},
 	}
 }

@@ -26,19 +26,9 @@ var bankDescription = program.Description{
 }
 
 // TestOpenAPIDescribesEveryHandler compares the document with the parts that
-// follow from a description, and resolves every reference in it.
+// follow from a description.
 func TestOpenAPIDescribesEveryHandler(t *testing.T) {
-	w := exchange(&fakeDoor{description: bankDescription}, "GET", "/openapi.json", "")
-	text := w.Body.Bytes()
-	var document struct {
-		OpenAPI    string
-		Info       struct{ Title, Version string }
-		Paths      map[string]map[string]json.RawMessage
-		Components map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(text, &document); err != nil {
-		t.Fatalf("the document is not JSON: %v", err)
-	}
+	document := documentOf(t, bankDescription)
 	if document.OpenAPI != "3.1.0" || document.Info.Title != "bank" || document.Info.Version != "v7" {
 		t.Errorf("got %s %+v, want 3.1.0 bank v7", document.OpenAPI, document.Info)
 	}
@@ -83,6 +73,24 @@ func TestOpenAPIDescribesEveryHandler(t *testing.T) {
 	if schema.String() != `{"type":"integer"}` || deposit.Description != "Adds money." {
 		t.Errorf("deposit: got schema %s and %q", schema, deposit.Description)
 	}
+}
+
+// openAPIDocument is what the tests look at in a document.
+type openAPIDocument struct {
+	OpenAPI    string
+	Info       struct{ Title, Version string }
+	Paths      map[string]map[string]json.RawMessage
+	Components map[string]map[string]json.RawMessage
+}
+
+// documentOf gets the document of a program, and resolves every reference in it
+// and compares its operation ids.
+func documentOf(t *testing.T, d program.Description) (document openAPIDocument) {
+	t.Helper()
+	text := exchange(&fakeDoor{description: d}, "GET", "/openapi.json", "").Body.Bytes()
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatalf("the document is not JSON: %v", err)
+	}
 	references := regexp.MustCompile(`"#/components/(\w+)/(\w+)"`).FindAllStringSubmatch(string(text), -1)
 	if len(references) == 0 {
 		t.Error("the document has no references")
@@ -92,6 +100,14 @@ func TestOpenAPIDescribesEveryHandler(t *testing.T) {
 			t.Errorf("%s names nothing", reference[0])
 		}
 	}
+	seen := map[string]bool{}
+	for _, id := range regexp.MustCompile(`"operationId": "([^"]*)"`).FindAllSubmatch(text, -1) {
+		if seen[string(id[1])] {
+			t.Errorf("two operations have the id %s", id[1])
+		}
+		seen[string(id[1])] = true
+	}
+	return document
 }
 
 // TestOpenAPIOfAnEmptyProgram: there is a document before there is a program.

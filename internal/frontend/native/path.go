@@ -45,3 +45,7 @@ func (s *segments) target() (msg.Ref, *msg.Error) {
 	}
 	return target, nil
 }
+
+// run gives the workflow and the id in the first two segments. What an id may be
+// is for the door to say.
+func (s *segments) run() msg.Ref { return msg.Ref{Kind: s.text(0), Key: s.text(1)} }

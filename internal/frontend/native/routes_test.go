@@ -304,7 +304,9 @@ var operatorCases = []routeCase{
 }
 
 func TestRoutes(t *testing.T) {
-	for _, cases := range [][]routeCase{callCases, sendCases, entityCases, invocationCases, operatorCases} {
+	for _, cases := range [][]routeCase{
+		callCases, sendCases, entityCases, invocationCases, operatorCases, startCases, workflowCases, controlCases, promiseCases,
+	} {
 		for _, c := range cases {
 			t.Run(c.name, c.run)
 		}
@@ -327,6 +329,15 @@ func TestMethodsAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"POST", "/v1/entities/account", "GET, HEAD"},
 		{"POST", "/v1/entities/account/alice/reminders", "GET, HEAD"},
 		{"DELETE", "/v1/invocations/" + anIDText, "GET, HEAD"},
+		{"DELETE", "/v1/workflows/transfer/7", "GET, HEAD, POST"},
+		{"PUT", "/v1/workflows/transfer", "GET, HEAD, POST"},
+		{"POST", "/v1/workflows/transfer/7/history", "GET, HEAD"},
+		{"GET", "/v1/workflows/transfer/7/signals/approve", "POST"},
+		{"GET", "/v1/workflows/transfer/7/queries/progress", "POST"},
+		{"GET", "/v1/workflows/transfer/7/cancel", "POST"},
+		{"DELETE", "/v1/workflows/transfer/7/terminate", "POST"},
+		{"GET", "/v1/promises/" + aPromiseText + "/resolve", "POST"},
+		{"PUT", "/v1/promises/" + aPromiseText + "/reject", "POST"},
 		{"POST", "/v1/parked", "GET, HEAD"},
 		{"GET", "/v1/parked/account/alice/resume", "POST"},
 		{"PUT", "/v1/dead-letters", "GET, HEAD"},
@@ -351,7 +362,9 @@ func TestPathsThatAreNotServed(t *testing.T) {
 	for _, path := range []string{
 		"/", "/v1", "/v1/entities", "/v2/entities/a/b/c", "/v1/entities/a/b/c/d", "/v1/entities/a/b/c/send/e", "/v1/entities/a/b/c/d/e/f/g",
 		"/v1/namespaces/blue/entities/a/b", "/v1/invocations/" + anIDText + "/x", "/v1/parked/a/b", "/v1/parked/a/b/c", "/v1/dead-letters/a/b",
-		"/metrics", "//v1/entities/a/b", "/v1/workflows/a/b",
+		"/metrics", "//v1/entities/a/b", "/v1/workflows", "/v1/workflows/a/b/dance", "/v1/workflows/a/b/history/c", "/v1/workflows/a/b/signals",
+		"/v1/workflows/a/b/signals/c/d", "/v1/workflows/a/b/queries/c/d", "/v1/workflows/a/b/cancel/now", "/v1/promises", "/v1/promises/a",
+		"/v1/promises/a/forget", "/v1/promises/a/resolve/b",
 	} {
 		door := &fakeDoor{}
 		w := exchange(door, "POST", path, "")
