@@ -92,10 +92,27 @@ func (c *conn) Invoke(ctx context.Context, r client.Request) (client.Reply, erro
 	request.Traceparent = client.Traceparent(ctx)
 	reply, unknown := c.identified(ctx, &request)
 	if r.Wait && isStart(&request) && reply.Err == nil && !hasEnded(&reply) {
-		request = msg.Request{Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow, Target: request.Target, Wait: true, Traceparent: request.Traceparent}
-		reply, unknown = c.identified(ctx, &request)
+		request, reply = c.ending(ctx, &request, reply.Invocation)
+		unknown = false // it has begun
 	}
 	return answerOf(ctx, &request, &reply, unknown)
+}
+
+// ending waits for the end of a workflow that was started, and gives the last
+// question and its answer. The run that a start replaces may not have ended yet,
+// and its end is not what is waited for.
+func (c *conn) ending(ctx context.Context, started *msg.Request, id msg.InvocationID) (question msg.Request, reply msg.Reply) {
+	if started.OnConflict == msg.ConflictReplace {
+		question = msg.Request{Operation: msg.OperationResult, Invocation: id, Wait: true, Traceparent: started.Traceparent}
+		if reply, _ = c.repeat(ctx, &question); failure(question.Operation, &reply) != nil {
+			return question, reply
+		}
+	}
+	question = msg.Request{
+		Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow, Target: started.Target, Wait: true, Traceparent: started.Traceparent,
+	}
+	reply, _ = c.repeat(ctx, &question)
+	return question, reply
 }
 
 // isStart reports whether a request begins a workflow.

@@ -383,6 +383,36 @@ func TestWhatChangesAWorkflowHasAnIdentity(t *testing.T) {
 	}
 }
 
+// TestAStartThatReplacesWaitsForItsOwnRun: the end of the run before it is not
+// the answer.
+func TestAStartThatReplacesWaitsForItsOwnRun(t *testing.T) {
+	door := &scriptedDoor{answer: func(_ context.Context, r *msg.Request) msg.Reply {
+		switch r.Operation {
+		case msg.OperationSubmit:
+			return msg.Reply{Invocation: anID}
+		case msg.OperationResult:
+			return msg.Reply{Status: msg.StatusFailed, Err: msg.Errorf("declined", msg.ClassDenied, "no")}
+		}
+		return msg.Reply{Workflow: completed()}
+	}}
+	start := client.Request{Operation: client.Start, Kind: "transfer", Key: "7", Wait: true, OnConflict: "replace"}
+	if _, err := ingress.NewConn(door).Invoke(t.Context(), start); err != nil {
+		t.Fatal(err)
+	}
+	if len(door.asked) != 3 || door.asked[1].Operation != msg.OperationResult || door.asked[1].Invocation != anID || !door.asked[1].Wait || !door.asked[2].Wait {
+		t.Errorf("the door was asked %+v, want the result of the start and then how the workflow stands", door.asked)
+	}
+	lost := &scriptedDoor{answer: func(_ context.Context, r *msg.Request) msg.Reply {
+		if r.Operation == msg.OperationResult {
+			return msg.Reply{Err: ingress.NoInvocation(anID)}
+		}
+		return msg.Reply{Invocation: anID}
+	}}
+	if _, err := ingress.NewConn(lost).Invoke(t.Context(), start); failureOf(t, err).Code != msg.CodeNotFound {
+		t.Errorf("got %v, want that the invocation is not known", err)
+	}
+}
+
 // TestWaitingForAWorkflowEndsWithTheContext: the run goes on, and that it was
 // begun is known.
 func TestWaitingForAWorkflowEndsWithTheContext(t *testing.T) {

@@ -76,8 +76,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, path *segments) 
 		return writeError(w, reply.Err)
 	}
 	if wait > 0 && !hasEnded(&reply) {
-		reply = h.standing(r.Context(), &started, wait)
-		reply.Invocation = msg.InvocationID{} // of the question
+		reply = h.ending(r.Context(), &started, reply.Invocation, wait)
 	}
 	return writeStarted(w, &started, &reply)
 }
@@ -117,6 +116,29 @@ func writeStarted(w http.ResponseWriter, request *msg.Request, reply *msg.Reply)
 	return writeJSON(w, status, ingress.AppendStarted(nil, request, reply))
 }
 
+// ending waits for the end of a workflow that was started. The run that a start
+// replaces may not have ended yet, and its end is not what is waited for.
+func (h *Handler) ending(ctx context.Context, started *msg.Request, id msg.InvocationID, wait time.Duration) msg.Reply {
+	if started.OnConflict == msg.ConflictReplace {
+		result := h.result(ctx, id, h.untilDeadline(started, wait))
+		if result.Status == msg.StatusUnknown && result.Err != nil {
+			return result
+		}
+		wait = 0
+	}
+	reply := h.standing(ctx, started, wait)
+	reply.Invocation = msg.InvocationID{} // of the question
+	return reply
+}
+
+// untilDeadline shortens a wait to the deadline of its request.
+func (h *Handler) untilDeadline(request *msg.Request, wait time.Duration) time.Duration {
+	if request.Deadline == 0 {
+		return wait
+	}
+	return min(wait, request.Deadline.Std().Sub(h.now()))
+}
+
 // standing asks how a workflow stands, and waits for its end no longer than
 // asked and no longer than until the request's deadline: then it is answered as
 // it stands.
@@ -124,10 +146,7 @@ func (h *Handler) standing(ctx context.Context, request *msg.Request, wait time.
 	question := msg.Request{
 		Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow, Target: request.Target, Traceparent: request.Traceparent,
 	}
-	if request.Deadline > 0 {
-		wait = min(wait, request.Deadline.Std().Sub(h.now()))
-	}
-	if wait > 0 {
+	if wait = h.untilDeadline(request, wait); wait > 0 {
 		waiting, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
 		first := question

@@ -308,6 +308,40 @@ func TestStartAndWaitGivesTheResult(t *testing.T) {
 	}
 }
 
+// TestStartThatReplacesWaitsForItsOwnRun: the end of the run before it is not
+// the answer.
+func TestStartThatReplacesWaitsForItsOwnRun(t *testing.T) {
+	door := &fakeDoor{answer: func(_ context.Context, r *msg.Request) msg.Reply {
+		switch r.Operation {
+		case msg.OperationSubmit:
+			return msg.Reply{Invocation: anID}
+		case msg.OperationResult:
+			return msg.Reply{Status: msg.StatusFailed, Err: failed.Err}
+		}
+		return msg.Reply{Workflow: failed}
+	}}
+	w := exchange(door, "POST", "/v1/workflows/transfer/7?wait=30s&on_conflict=replace", "")
+	if w.Code != http.StatusOK || w.Body.String() != failedText {
+		t.Errorf("got %d %s, want 200 %s", w.Code, w.Body, failedText)
+	}
+	want := []msg.Request{
+		starting(func(r *msg.Request) { r.OnConflict = msg.ConflictReplace }), {Operation: msg.OperationResult, Invocation: anID, Wait: true},
+		{Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow, Target: seven},
+	}
+	if got := door.asked(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the door was asked\n%+v, want\n%+v", got, want)
+	}
+	unknown := &fakeDoor{answer: func(_ context.Context, r *msg.Request) msg.Reply {
+		if r.Operation == msg.OperationResult {
+			return msg.Reply{Err: msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "stopping")}
+		}
+		return msg.Reply{Invocation: anID}
+	}}
+	if w := exchange(unknown, "POST", "/v1/workflows/transfer/7?wait=30s&on_conflict=replace", ""); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("got %d %s, want 503", w.Code, w.Body)
+	}
+}
+
 // TestLongWaitsAreShortened: no question is held longer than the server allows.
 func TestLongWaitsAreShortened(t *testing.T) {
 	door := waitingDoor()
