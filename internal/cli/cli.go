@@ -86,6 +86,7 @@ func usagef(format string, arguments ...any) error {
 // Groups of commands, as help shows them.
 const (
 	groupEntities = "entities"
+	groupWorkflow = "workflows"
 	groupOperator = "operator"
 	groupLocal    = "local"
 )
@@ -93,12 +94,13 @@ const (
 func (c *commands) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
-		Short: "Durable entities: a server, and a client for the command line",
+		Short: "Durable entities and workflows: a server, and a client for the command line",
 		Long: "holdfast talks to a server, runs one, and looks at data directories.\n\n" +
 			"Input is JSON: an argument, @FILE, or - for standard input.\n" +
 			"Exit codes: 0 done, 1 not done, 2 the command line makes no sense.",
 		Example: "  holdfast call counter visits add 1\n" +
 			"  holdfast get counter visits\n" +
+			"  holdfast workflow start transfer order-7 @input.json --wait\n" +
 			"  holdfast log verify --data holdfast-data",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -135,6 +137,7 @@ func (c *commands) addCommands(root *cobra.Command) {
 		root.AddCommand(commands...)
 	}
 	add(groupEntities, "Entities of a server:", c.call(), c.send(), c.get(), c.list(), c.delete(), c.reminders(), c.result())
+	add(groupWorkflow, "Workflows of a server:", c.workflow(), c.promise())
 	add(groupOperator, "When something has stopped:", c.parked(), c.deadLetters())
 	add(groupLocal, "This machine:", local(c.serve()), local(c.log()), local(c.version()))
 	root.SetHelpCommandGroupID(groupLocal)

@@ -305,7 +305,9 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	asks := map[string]bool{"serve": false, "log": false, "log verify": false, "version": false}
-	for _, name := range []string{"call", "send", "get", "list", "delete", "reminders", "result", "parked", "parked skip", "dead-letters"} {
+	for _, name := range []string{"call", "send", "get", "list", "delete", "reminders", "result", "parked", "parked skip", "dead-letters",
+		"workflow", "workflow start", "workflow list", "workflow describe", "workflow history", "workflow signal", "workflow query", "workflow cancel",
+		"workflow terminate", "workflow pause", "workflow resume", "workflow restart", "promise", "promise resolve", "promise reject"} {
 		asks[name] = true
 	}
 	for command, server := range asks {

@@ -145,6 +145,8 @@ func (c *commands) hint(err error) string {
 		return advised.advice
 	case !errors.As(err, &failed):
 		return hintOfServer(err)
+	case failed.Code == msg.CodeUnavailable && failed.Unknown && errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("is a server running at %s? If it is, give it more time with --timeout", c.server)
 	case failed.Code == msg.CodeUnavailable && failed.Unknown:
 		return fmt.Sprintf("is a server running at %s? If it is, it did not do it, or went away before it could say so; holdfast parked lists entities that have stopped", c.server)
 	case failed.Code == msg.CodeUnavailable:
