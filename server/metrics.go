@@ -24,7 +24,7 @@ const errorCodesMax = 100
 // seconds.
 var latencySeconds = prometheus.ExponentialBuckets(50e-6, 2, 19)
 
-var operationNames = [...]string{
+var operationNames = [msg.OperationCount]string{
 	msg.OperationCall:        "call",
 	msg.OperationSubmit:      "submit",
 	msg.OperationPeek:        "peek",
@@ -40,6 +40,13 @@ var operationNames = [...]string{
 	msg.OperationDeadLetters: "dead_letters",
 	msg.OperationRedeliver:   "redeliver",
 	msg.OperationDiscard:     "discard",
+	msg.OperationDescribe:    "describe",
+	msg.OperationHistory:     "history",
+	msg.OperationCancel:      "cancel",
+	msg.OperationTerminate:   "terminate",
+	msg.OperationPause:       "pause",
+	msg.OperationRestart:     "restart",
+	msg.OperationResolve:     "resolve",
 }
 
 // metrics is what /metrics shows. It has a registry of its own, so that an

@@ -215,6 +215,7 @@ const (
 	OperationPause                        // let a workflow take no step until OperationResume
 	OperationRestart                      // end a workflow's run and begin another with the same input
 	OperationResolve                      // complete the promise Promise with Payload or Err
+	OperationCount                        // number of operations
 )
 
 // Request is what a frontend asks of a partition.
