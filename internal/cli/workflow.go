@@ -396,8 +396,8 @@ func (c *commands) promise() *cobra.Command {
 		Short: "Complete promises of workflows",
 		Long: "Complete promises of workflows, by the ID that the workflow gave away. A promise is\n" +
 			"completed once.",
-		Example: "  holdfast promise resolve Cg0SBW9yZGVyGgE3EAwYAw true\n" +
-			"  holdfast promise reject Cg0SBW9yZGVyGgE3EAwYAw '{\"code\":\"denied\",\"message\":\"not this time\"}'",
+		Example: "  holdfast promise resolve ChMSCHRyYW5zZmVyGgdvcmRlci03EOckGAM true\n" +
+			"  holdfast promise reject ChMSCHRyYW5zZmVyGgdvcmRlci03EOckGAM '{\"code\":\"denied\",\"message\":\"not this time\"}'",
 		Args: cobra.ArbitraryArgs, // RunE knows better what is wrong with them
 	}
 	cmd.AddCommand(

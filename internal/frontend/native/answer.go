@@ -15,6 +15,7 @@ var statusOfCode = map[string]int{
 	msg.CodeInvalidArgument:   http.StatusBadRequest,
 	msg.CodeNotFound:          http.StatusNotFound,
 	msg.CodeConflict:          http.StatusConflict,
+	msg.CodeAlreadyExists:     http.StatusConflict,
 	msg.CodePayloadTooLarge:   http.StatusRequestEntityTooLarge,
 	msg.CodeUnprocessable:     http.StatusUnprocessableEntity,
 	msg.CodeFailed:            http.StatusInternalServerError,

@@ -28,6 +28,7 @@ func TestErrorsHaveTheStatusOfTheirCode(t *testing.T) {
 		{msg.Error{Code: "invalid_argument", Class: msg.ClassInvalidArgument, Message: `no "x"`}, 400, `{"error":{"code":"invalid_argument","message":"no \"x\""}}`},
 		{msg.Error{Code: "not_found", Class: msg.ClassNotFound}, 404, `{"error":{"code":"not_found","message":""}}`},
 		{msg.Error{Code: "conflict", Class: msg.ClassConflict}, 409, `{"error":{"code":"conflict","message":""}}`},
+		{msg.Error{Code: "already_exists"}, 409, `{"error":{"code":"already_exists","message":""}}`},
 		{msg.Error{Code: "payload_too_large", Class: msg.ClassInvalidArgument}, 413, `{"error":{"code":"payload_too_large","message":""}}`},
 		{msg.Error{Code: "unprocessable", Class: msg.ClassInvalidArgument}, 422, `{"error":{"code":"unprocessable","message":""}}`},
 		{msg.Error{Code: "failed"}, 500, `{"error":{"code":"failed","message":""}}`},

@@ -213,7 +213,7 @@ func components() object {
 	errorSchema := properties("error", object{"error": reference("ErrorObject")})
 	return object{
 		"responses": object{"Error": jsonResponse(
-			"400 invalid_argument, 403 denied, 404 not_found, 405 method_not_allowed, 409 conflict or cancelled, "+
+			"400 invalid_argument, 403 denied, 404 not_found, 405 method_not_allowed, 409 conflict, already_exists or cancelled, "+
 				"413 payload_too_large, 422 unprocessable, 429 resource_exhausted, 500 failed or panic, 503 unavailable, "+
 				"504 deadline_exceeded; or a handler's own code with the status of its class",
 			reference("Error"))},
