@@ -8,6 +8,9 @@
 //     because its caller no longer waits.
 //  3. Whatever is random or from the clock enters here and travels with the
 //     request.
+//  4. What is asked of a workflow reaches workflows only, and what is asked of an
+//     entity entities.
 //
-// The package does not know HTTP, and does not decide what a request does.
+// The package does not know HTTP, apart from the paths that it names to whoever
+// took a workflow for an entity, and does not decide what a request does.
 package ingress
