@@ -431,13 +431,10 @@ func (p *Partition) requestParked(r *msg.Request, w msg.Waiter) {
 	p.answer(w, 0, msg.Reply{Found: true, Parked: list})
 }
 
-// requestResume lets a parked instance try again, and a workflow that was
-// paused go on.
+// requestResume lets a parked instance try again.
 func (p *Partition) requestResume(r *msg.Request, w msg.Waiter) {
-	if i := p.find(r.Target); i != nil && i.workflow() != nil && i.workflow().Paused {
-		index := p.setPaused(i, false)
-		p.start(i)
-		p.answer(w, index, msg.Reply{Found: true})
+	if p.kinds[r.Target.Kind].isWorkflow() {
+		p.resumeWorkflow(r, w)
 		return
 	}
 	if i := p.parkedInstance(r.Target, w); i != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -141,9 +142,40 @@ func (p *Partition) setPaused(i *instance, paused bool) msg.Index {
 	return r.Index
 }
 
+// resumeWorkflow lets a workflow go on that is paused, parked or both. One that
+// goes on anyway may have been resumed by this very request.
+func (p *Partition) resumeWorkflow(r *msg.Request, w msg.Waiter) {
+	i := p.find(r.Target)
+	parked := i != nil && i.live != nil && i.live.parked != nil
+	if !parked {
+		if i = p.runningWorkflow(r.Target, msg.WorkflowNone, w); i == nil {
+			return
+		}
+	}
+	index := i.index
+	if i.workflow() != nil {
+		index = p.setPaused(i, false)
+	}
+	if parked {
+		p.unpark(i)
+	}
+	p.start(i)
+	p.answer(w, index, msg.Reply{Found: true})
+}
+
+// done remembers in a record that an operation was done, which a repeat must not
+// do again. The others need no memory: a repeat finds what it asks for.
+func (p *Partition) done(record *msg.Record, r *msg.Request, id identity, body msg.Fingerprint) {
+	p.remember(record, msg.Answer{Invocation: r.Invocation, Status: msg.StatusCompleted, Body: body}, id)
+}
+
 // requestRestart ends the run of a workflow and begins another with the same
 // input. Who waits for the workflow goes on waiting.
 func (p *Partition) requestRestart(r *msg.Request, w msg.Waiter) {
+	id, body := identityOf(r, " restart"), bodyOf(r) // no handler has such a name
+	if p.repeated(r, id, body, w) || !p.admit(r, id, w) {
+		return
+	}
 	i := p.find(r.Target)
 	if i == nil || i.workflow() == nil {
 		p.answer(w, p.index, msg.Reply{Err: notBegun(r.Target)})
@@ -167,6 +199,7 @@ func (p *Partition) requestRestart(r *msg.Request, w msg.Waiter) {
 		Run: p.index + 1, Status: msg.WorkflowRunning, Input: known.Input, Begin: []msg.Delivery{begin},
 		Callers: known.Callers, CodeVersion: p.config.CodeVersion, StartedAt: p.now,
 	}
+	p.done(record, r, id, body)
 	p.commit(record)
 	p.answer(w, record.Index, msg.Reply{Found: true})
 	p.start(i)
@@ -188,8 +221,21 @@ func (i *instance) begin() (d msg.Delivery, ok bool) {
 	return entry.Deliveries[0], true
 }
 
+// completionOf is the fingerprint of what completes a promise, as bodyOf is that
+// of a body.
+func completionOf(r *msg.Request) msg.Fingerprint {
+	if r.Err == nil || r.Identity.IdempotencyKey == "" {
+		return bodyOf(r)
+	}
+	return msg.FingerprintOf(r.Err.Code, fmt.Sprint(r.Err.Class), r.Err.Message, string(r.Err.Detail))
+}
+
 // requestResolve completes a promise of a workflow.
 func (p *Partition) requestResolve(r *msg.Request, w msg.Waiter) {
+	id, body := identityOf(r, fmt.Sprint(" promise ", r.Promise.Run, r.Promise.Step)), completionOf(r)
+	if p.repeated(r, id, body, w) || !p.admit(r, id, w) {
+		return
+	}
 	i := p.find(r.Target)
 	if i == nil || i.workflow() == nil {
 		p.answer(w, p.index, msg.Reply{Err: notBegun(r.Target)})
@@ -212,6 +258,7 @@ func (p *Partition) requestResolve(r *msg.Request, w msg.Waiter) {
 		Kind: msg.MessageReply, Target: r.Target, Payload: r.Payload, Err: r.Err, Traceparent: r.Traceparent,
 		ReplyTo: msg.ReplyTo{Target: r.Target, Run: known.Run, Step: r.Promise.Step}, Invocation: r.Invocation,
 	}
+	p.done(record, r, id, body)
 	p.commit(record)
 	p.answer(w, record.Index, msg.Reply{Found: true})
 	p.takeUp(p.lastAccepted(record))
