@@ -189,7 +189,7 @@ func eachDoor(t *testing.T, test func(d *door, s *runningServer)) {
 func TestAWorkflowIsWaitedForAndCompletedFromOutside(t *testing.T) {
 	eachDoor(t, func(d *door, _ *runningServer) {
 		begin := client.Request{Operation: client.Start, Key: "a/1", Body: []byte(`{"n":1}`)}
-		if s := d.ask(begin); s.ID != "a/1" || s.Status != "running" {
+		if s := d.ask(begin); s.ID != "a/1" || s.Status != "running" || s.CodeVersion != "v1" {
 			t.Errorf("the start is answered with %+v", s)
 		}
 		ended := make(chan standing, 1)
@@ -208,6 +208,9 @@ func TestAWorkflowIsWaitedForAndCompletedFromOutside(t *testing.T) {
 			t.Errorf("who waited got %+v", s)
 		}
 		d.becomes("a/1", "completed", `"yes"`)
+		if s := d.ask(begin); s.Status != "completed" || string(s.Result) != `"yes"` {
+			t.Errorf("a start of what has ended is answered with %+v", s)
+		}
 		d.refused(client.Request{Operation: client.Resolve, Promise: promise, Body: []byte(`"no"`)}, msg.CodeConflict)
 		history := d.ask(client.Request{Operation: client.History, Key: "a/1"})
 		if len(history.Entries) != 3 || len(history.Entries[0].Steps) != 1 || string(history.Entries[0].Steps[0].Outcome.Result) != `"yes"` ||

@@ -249,12 +249,18 @@ func (p *Partition) requestSubmit(r *msg.Request, w msg.Waiter) {
 	if p.repeated(r, id, body, w) || p.refuseForWorkflow(r, h, w) || !p.admit(r, id, w) || !p.admitSubmission(w) {
 		return
 	}
+	p.makeWay(r, h)
 	record := p.record(msg.RecordAccept)
 	m := messageOf(r, h, msg.MessageSend)
 	record.Accepted = &m
 	record.Answers = append(record.Answers, identified(msg.Answer{
 		Invocation: r.Invocation, Status: msg.StatusPending, Submitted: true, Body: body}, id))
 	p.commit(record)
+	if h.Mode == msg.ModeWorkflow {
+		p.takeUp(p.lastAccepted(record))
+		p.answer(w, p.index, p.started(r))
+		return
+	}
 	p.answer(w, record.Index, msg.Reply{Invocation: r.Invocation})
 	p.takeUp(p.lastAccepted(record))
 }

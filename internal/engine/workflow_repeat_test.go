@@ -100,17 +100,79 @@ func TestResumingWhatRunsChangesNothing(t *testing.T) {
 func TestResumingGoesOnWithWhatIsPausedAndParked(t *testing.T) {
 	r := newFlowRig(t, Limits{AttemptsMax: 1})
 	r.begin("w", deed{Do: "activity", Name: "pay"})
-	script := r.program[msg.HandlerRun]
+	interpreter := r.program[msg.HandlerRun]
 	r.program[msg.HandlerRun] = func(*msg.Turn) *msg.Outcome { return &msg.Outcome{Fault: "it does not fit", Park: true} }
 	r.performed("pay", msg.TaskOutcome{Output: body("paid")})
 	want(t, r.operate(msg.OperationPause, "w"), "")
-	r.program[msg.HandlerRun] = script
+	r.program[msg.HandlerRun] = interpreter
 	if got := r.operate(msg.OperationDescribe, "w"); len(got.Parked) != 1 || !got.Workflow.Paused {
 		t.Fatalf("got %+v, want it parked and paused", got)
 	}
 	want(t, r.operate(msg.OperationResume, "w"), "")
 	if got := string(r.describe("w").Output.Body); got != `"paid"` {
 		t.Errorf("got %s, want paid", got)
+	}
+	r.sameAfterReplay()
+}
+
+// TestAStartIsToldHowTheWorkflowStands: it may have begun before, and ended.
+func TestAStartIsToldHowTheWorkflowStands(t *testing.T) {
+	r := newFlowRig(t, Limits{})
+	start := func(notBefore msg.Time) msg.Reply {
+		return r.call(msg.Request{Operation: msg.OperationSubmit, Target: flowRef("w"), Handler: msg.HandlerRun, NotBefore: notBefore,
+			Payload: script(deed{Do: "activity", Name: "pay"})})
+	}
+	if got := start(r.now + 1e9); got.Workflow != nil || got.Invocation.IsZero() {
+		t.Errorf("a start in a second is told %+v", got)
+	}
+	if got := start(0).Workflow; got == nil || got.Status != msg.WorkflowRunning || got.Run == 0 {
+		t.Errorf("got %+v, want that it runs", got)
+	}
+	late := r.call(msg.Request{Operation: msg.OperationSubmit, Target: flowRef("late"), Handler: msg.HandlerRun, Payload: script(), Deadline: 1})
+	if want(t, late, ""); late.Workflow != nil { // its invocation knows that it came too late
+		t.Errorf("a start after its deadline is told %+v", late.Workflow)
+	}
+	r.performed("pay", msg.TaskOutcome{Output: body("paid")})
+	if got := start(0).Workflow; got == nil || got.Status != msg.WorkflowCompleted || string(got.Output.Body) != `"paid"` {
+		t.Errorf("got %+v, want that it has completed", got)
+	}
+	r.sameAfterReplay()
+}
+
+// TestAStartReplacesWhatIsStuck: a run in the middle of a turn, and one that is
+// parked.
+func TestAStartReplacesWhatIsStuck(t *testing.T) {
+	r := newFlowRig(t, Limits{AttemptsMax: 1})
+	replace := func(id string, deeds ...deed) msg.Reply {
+		t.Helper()
+		reply := r.call(msg.Request{Operation: msg.OperationSubmit, Target: flowRef(id), Handler: msg.HandlerRun, Payload: script(deeds...),
+			OnConflict: msg.ConflictReplace})
+		want(t, reply, "")
+		return reply
+	}
+	r.holding[msg.HandlerRun] = true
+	a := r.begin("w", deed{Do: "activity", Name: "pay"})
+	run := r.describe("w").Run
+	if got := replace("w", deed{Do: "call", Name: "x"}).Workflow; got == nil || got.Run <= run {
+		t.Errorf("got %+v, want a run after %d", got, run)
+	}
+	want(t, a.one(t), msg.CodeCancelled)
+	r.release(msg.HandlerRun) // the turn of the first run comes too late
+	if got := string(r.describe("w").Output.Body); got != `"1"` {
+		t.Errorf("the second run came to %s, want 1", got)
+	}
+
+	interpreter := r.program[msg.HandlerRun]
+	r.program[msg.HandlerRun] = func(*msg.Turn) *msg.Outcome { return &msg.Outcome{Fault: "it does not fit", Park: true} }
+	r.begin("v", deed{Do: "activity", Name: "pay"})
+	r.program[msg.HandlerRun] = interpreter
+	run = r.describe("v").Run
+	if got := replace("v", deed{Do: "activity", Name: "pay"}); got.Workflow == nil || got.Workflow.Run != run {
+		t.Errorf("got %+v, want the same run for the same input", got.Workflow)
+	}
+	replace("v", deed{Do: "call", Name: "y"})
+	if got := r.operate(msg.OperationDescribe, "v"); len(got.Parked) != 0 || string(got.Workflow.Output.Body) != `"1"` {
+		t.Errorf("got %+v, want that the second run has gone on", got.Workflow)
 	}
 	r.sameAfterReplay()
 }

@@ -62,6 +62,28 @@ func (p *Partition) refuseForWorkflow(r *msg.Request, h *handler, w msg.Waiter) 
 	return true
 }
 
+// makeWay ends the run that a start replaces, which may be parked or in the
+// middle of a turn: who replaces a run does not wait for it.
+func (p *Partition) makeWay(r *msg.Request, h *handler) {
+	i := p.find(r.Target)
+	if h.Mode != msg.ModeWorkflow || r.OnConflict != msg.ConflictReplace || r.NotBefore > p.now || i == nil || i.workflow() == nil {
+		return
+	}
+	if known := i.workflow(); !known.Status.Ended() && known.Input != bodyFingerprint(r.Payload) {
+		p.terminate(i, "another run replaces it")
+	}
+}
+
+// started answers a start that was accepted: how the workflow stands, unless it
+// is to begin later.
+func (p *Partition) started(r *msg.Request) msg.Reply {
+	reply := msg.Reply{Invocation: r.Invocation}
+	if i := p.find(r.Target); i != nil {
+		reply.Workflow = i.workflow()
+	}
+	return reply
+}
+
 func (p *Partition) requestDescribe(r *msg.Request, w msg.Waiter) {
 	i := p.find(r.Target)
 	switch {
