@@ -100,7 +100,7 @@ var planted = map[string][]plant{
 		{"a test that imports upwards", importing("internal/engine/x_test.go", "engine", "server"), ""},
 		{"an example that imports its application", importing("examples/bank/x.go", "main", "examples/bank/bank", "server", ""), ""},
 	},
-	"the root imports the standard library, client, program, msg, form and plain": {
+	"the root imports the standard library, client, program, msg, form, plain and workflow": {
 		{"a root that imports the host", importing("x.go", "holdfast", "host"), "imports " + modulePath + "/host"},
 		{"a root that imports a third party", one("x.go", "package holdfast\nimport _ \"github.com/tidwall/btree\"\n"), "btree"},
 		{"a root that imports what it may", importing("x.go", "holdfast", "client", "internal/msg", "internal/program"), ""},
