@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
+	"github.com/holdfast-io/holdfast/internal/workflow"
 )
 
 // Part is something an App is made of: a binding, an option, Parts, or another
@@ -30,6 +31,7 @@ type App struct {
 	at           string
 	bindings     []*handlerBinding
 	machines     []*machineBinding
+	activities   []*activityBinding
 	options      []*kindOptions
 	interceptors []*interceptorPart
 	versions     []*versionPart
@@ -60,6 +62,9 @@ func (a *App) addTo(to *App) {
 	}
 	for _, m := range a.machines {
 		m.addTo(to)
+	}
+	for _, b := range a.activities {
+		b.addTo(to)
 	}
 	for _, o := range a.options {
 		o.addTo(to)
@@ -96,9 +101,9 @@ func appendNew[T comparable](list []T, part T) []T {
 	return append(list, part)
 }
 
-// Intercept surrounds every turn: logging, authorisation, tracing. The function
-// calls next to run the handler, and may return another error than next did,
-// which then is the turn's outcome. What it puts into the context is there in
+// Intercept surrounds every turn of an entity and every attempt of an activity:
+// logging, authorisation, tracing. The function calls next to run the handler,
+// and may return another error than next did, which then is the outcome. What it puts into the context is there in
 // ctx.Context. The first interceptor of an app is the outermost.
 func Intercept(fn func(ctx context.Context, info InvocationInfo, next func(context.Context) error) error) Part {
 	return &interceptorPart{fn, position()}
@@ -108,7 +113,8 @@ func Intercept(fn func(ctx context.Context, info InvocationInfo, next func(conte
 type handlerBinding struct {
 	declaration *handlerDeclaration
 	at          string
-	unset       bool // the function is nil
+	unset       bool             // the function is nil
+	workflow    *workflowOptions // of a workflow; prepare is of all others
 	prepare     func(state any) func(*servedHandler, context.Context, *msg.Turn) *msg.Outcome
 }
 
@@ -121,6 +127,8 @@ type servedKind struct {
 	stateVersion int
 	bindings     []*handlerBinding
 	handlers     map[string]*servedHandler // by name and alias
+	activities   map[string]*activityBinding
+	definition   *workflow.Definition // of a workflow
 }
 
 // servedHandler is a bound handler, ready to run.
@@ -170,21 +178,33 @@ func (a *App) served() []*servedKind {
 // Program gives the app the form in which package server runs it. It is meant
 // for an app that Validate accepts.
 func (a *App) Program() program.Program {
-	p := &appProgram{kinds: map[string]*servedKind{}}
+	p := &appProgram{kinds: map[string]*servedKind{}, activities: map[string]*activityBinding{}, runtime: workflow.New(workflow.Config{Logger: program.Logger})}
 	p.description = program.Description{App: a.name, CodeVersion: a.codeVersion()}
-	var interceptors []interceptor
 	for _, i := range a.interceptors {
-		interceptors = append(interceptors, i.fn)
+		p.interceptors = append(p.interceptors, i.fn)
+	}
+	for _, b := range a.activities {
+		if d := b.declaration; p.activities[d.name] == nil {
+			p.activities[d.name] = b
+			p.description.Activities = append(p.description.Activities,
+				program.Activity{Name: d.name, Doc: d.doc, Concurrency: b.options.Concurrency})
+		}
 	}
 	for _, k := range a.served() {
 		if k.declaration == nil || p.kinds[k.declaration.name] != nil {
 			continue
 		}
-		k.prepare(interceptors)
+		k.activities = p.activities
+		if k.form() == msg.FormWorkflow {
+			k.definition = p.workflow(k)
+		} else {
+			k.prepare(p.interceptors)
+		}
 		p.kinds[k.declaration.name] = k
 		p.description.Kinds = append(p.description.Kinds, k.describe())
 	}
 	slices.SortFunc(p.description.Kinds, func(x, y msg.Kind) int { return strings.Compare(x.Name, y.Name) })
+	slices.SortFunc(p.description.Activities, func(x, y program.Activity) int { return strings.Compare(x.Name, y.Name) })
 	return p
 }
 
@@ -238,11 +258,17 @@ func (k *servedKind) prepare(interceptors []interceptor) {
 func (k *servedKind) describe() msg.Kind {
 	d := k.declaration
 	kind := msg.Kind{Name: d.name, Form: d.form, Affinity: d.affinityName(), Doc: d.doc, StateVersion: uint32(k.stateVersion)}
+	handlers := make([]*handlerDeclaration, 0, len(k.bindings))
 	if o := k.options; o != nil {
 		kind.StateBytesMax, kind.IdleTTL, kind.Strict = o.stateBytesMax, o.idleTTL, o.strict
 	}
 	for _, b := range k.bindings {
-		h := b.declaration
+		handlers = append(handlers, b.declaration)
+		if b.workflow != nil { // its signals and queries are bound with it
+			kind.Retention, handlers = b.workflow.retain, d.declared()
+		}
+	}
+	for _, h := range handlers {
 		kind.Handlers = append(kind.Handlers, msg.Handler{
 			Name: h.name, Aliases: h.aliases, Mode: h.mode, Creates: h.creates, Doc: h.doc,
 			Input: h.input.schema(), Output: h.output.schema(),
@@ -254,8 +280,11 @@ func (k *servedKind) describe() msg.Kind {
 
 // appProgram runs the turns of an app.
 type appProgram struct {
-	description program.Description
-	kinds       map[string]*servedKind
+	description  program.Description
+	kinds        map[string]*servedKind
+	activities   map[string]*activityBinding
+	interceptors []interceptor
+	runtime      *workflow.Runtime
 }
 
 var _ program.Program = (*appProgram)(nil)
@@ -267,6 +296,9 @@ func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
 	k := p.kinds[m.Target.Kind]
 	if k == nil {
 		return absent(t, "app "+p.description.App+" serves no kind "+m.Target.Kind)
+	}
+	if k.definition != nil {
+		return p.workflowTurn(ctx, k, t)
 	}
 	h := k.handlers[m.Handler]
 	if h == nil {
@@ -280,8 +312,12 @@ func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
 }
 
 // Perform implements program.Program.
-func (p *appProgram) Perform(_ context.Context, t *msg.TaskRun, _ func(msg.Payload)) *msg.TaskOutcome {
-	return program.NotServed(t, "nothing in app "+p.description.App)
+func (p *appProgram) Perform(ctx context.Context, t *msg.TaskRun, heartbeat func(msg.Payload)) *msg.TaskOutcome {
+	b := p.activities[t.Task.Activity]
+	if b == nil {
+		return program.NotServed(t, "nothing in app "+p.description.App)
+	}
+	return p.perform(ctx, b, t, heartbeat)
 }
 
 // absent is a fault: the message waits for code that knows its handler.

@@ -53,23 +53,42 @@ var _ Caller = (*ClientContext)(nil)
 
 // Invocation says that a request is durable. Await waits for its result.
 type Invocation[Out any] struct {
-	ID string
+	ID string // of a workflow's run its own
 
-	output *shape // nil: JSON
+	workflow string // its name
+	output   *shape // nil: JSON
+	answer   []byte // how it stood when it was handed over
+}
+
+// status asks how the invocation stands, once it has ended.
+func (r Invocation[Out]) status(c *ClientContext) (a invocationAnswer, err error) {
+	body := r.answer
+	if r.workflow == "" || body == nil {
+		request := client.Request{Operation: client.Result, InvocationID: r.ID, Wait: true}
+		if r.workflow != "" {
+			request = client.Request{Operation: client.Describe, Kind: r.workflow, Key: r.ID, Wait: true}
+		}
+		reply, err := c.invoke(request)
+		if err != nil {
+			return a, err
+		}
+		body = reply.Body
+	}
+	if err = json.Unmarshal(body, &a); err != nil {
+		err = fmt.Errorf("decode the status of invocation %s: %w", r.ID, err)
+	}
+	return a, err
 }
 
 // Await waits for the result until the context ends. ErrNotFound if the server
 // does not know the invocation, for instance because its retention is over.
 func (r Invocation[Out]) Await(c *ClientContext) (out Out, err error) {
 	for {
-		reply, err := c.invoke(client.Request{Operation: client.Result, InvocationID: r.ID, Wait: true})
+		answer, err := r.status(c)
 		if err != nil {
 			return out, err
 		}
-		var answer invocationAnswer
-		if err := json.Unmarshal(reply.Body, &answer); err != nil {
-			return out, fmt.Errorf("decode the status of invocation %s: %w", r.ID, err)
-		}
+		r.answer = nil
 		switch {
 		case answer.Error != nil:
 			return out, answer.failure()
@@ -87,13 +106,15 @@ func (r Invocation[Out]) Await(c *ClientContext) (out Out, err error) {
 type invocationAnswer struct {
 	Status string
 	Result json.RawMessage
-	Error  *struct {
-		Code         string
-		Class        Class
-		Message      string
-		Detail       json.RawMessage
-		DetailBase64 []byte `json:"detail_base64"`
-	}
+	Error  *failureAnswer
+}
+
+type failureAnswer struct {
+	Code         string          `json:"code"`
+	Class        Class           `json:"class"`
+	Message      string          `json:"message"`
+	Detail       json.RawMessage `json:"detail,omitempty"`
+	DetailBase64 []byte          `json:"detail_base64,omitempty"`
 }
 
 func (a *invocationAnswer) failure() *Error {

@@ -55,7 +55,7 @@ type sends struct{ scope *scope }
 // canSend takes a message over.
 func (s *sends) canSend(r client.Request) {
 	scope := s.scope.live()
-	out, err := scope.outgoing(r)
+	out, err := outgoing(scope.turn.Now, r)
 	if err != nil {
 		scope.fail(fmt.Errorf("send to %s/%s %s: %w", r.Kind, r.Key, r.Handler, err))
 		return
@@ -66,7 +66,7 @@ func (s *sends) canSend(r client.Request) {
 // tail takes over the message that will answer the caller.
 func (s *sends) tail(r client.Request) {
 	scope := s.scope.live()
-	out, err := scope.outgoing(r)
+	out, err := outgoing(scope.turn.Now, r)
 	switch {
 	case err != nil:
 		scope.fail(fmt.Errorf("tail call of %s/%s %s: %w", r.Kind, r.Key, r.Handler, err))
@@ -91,7 +91,7 @@ func (s *sends) Buffered() []client.Request {
 	return list
 }
 
-// requestOf is the inverse of scope.outgoing.
+// requestOf is the inverse of outgoing.
 func requestOf(o *msg.Outgoing) client.Request {
 	r := client.Request{
 		Kind: o.Target.Kind, Affinity: o.Affinity, Key: o.Target.Key, Handler: o.Handler,
@@ -113,7 +113,7 @@ func requestOf(o *msg.Outgoing) client.Request {
 }
 
 // outgoing checks a request of a turn and gives it the form of the engine.
-func (s *scope) outgoing(r client.Request) (out msg.Outgoing, err error) {
+func outgoing(now msg.Time, r client.Request) (out msg.Outgoing, err error) {
 	if err := client.CheckKey(r.Key); err != nil {
 		return out, err
 	}
@@ -125,14 +125,34 @@ func (s *scope) outgoing(r client.Request) (out msg.Outgoing, err error) {
 	if !r.Deadline.IsZero() {
 		out.Deadline = msg.TimeOf(r.Deadline)
 	}
-	for name, value := range r.Header {
-		out.Headers = append(out.Headers, msg.Header{Name: name, Value: value})
+	if r.Operation == client.Signal {
+		out.Kind = msg.MessageSignal
 	}
-	slices.SortFunc(out.Headers, func(a, b msg.Header) int { return strings.Compare(a.Name, b.Name) })
-	if r.Delay != 0 || !r.NotBefore.IsZero() {
-		out.NotBefore, err = dueAt(s.turn.Now, r.Delay, r.NotBefore)
+	out.Headers = headersOf(r.Header)
+	if out.OnConflict, err = conflictPolicy(r.OnConflict); err == nil && (r.Delay != 0 || !r.NotBefore.IsZero()) {
+		out.NotBefore, err = dueAt(now, r.Delay, r.NotBefore)
 	}
 	return out, err
+}
+
+func headersOf(from map[string]string) (headers []msg.Header) {
+	for name, value := range from {
+		headers = append(headers, msg.Header{Name: name, Value: value})
+	}
+	slices.SortFunc(headers, func(a, b msg.Header) int { return strings.Compare(a.Name, b.Name) })
+	return headers
+}
+
+func conflictPolicy(name string) (msg.ConflictPolicy, error) {
+	switch ConflictPolicy(name) {
+	case "", Attach:
+		return msg.ConflictAttach, nil
+	case Reject:
+		return msg.ConflictReject, nil
+	case Replace:
+		return msg.ConflictReplace, nil
+	}
+	return 0, ErrInvalidArgument.Withf("%q is no ConflictPolicy", name)
 }
 
 // UpdateContext is the context of an update: it may change state and send, and

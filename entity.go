@@ -78,6 +78,9 @@ func newHandler(k *kindDeclaration, mode msg.Mode, name, at string, in, out refl
 }
 
 func (h *handlerDeclaration) String() string {
+	if h.mode == msg.ModeWorkflow {
+		return h.kind.name
+	}
 	if h.kind.name == "" { // holdfasttest runs the function alone
 		return h.name
 	}
@@ -86,13 +89,11 @@ func (h *handlerDeclaration) String() string {
 
 // word is what people call the handler's mode.
 func (h *handlerDeclaration) word() string {
-	switch {
-	case h.kind.form == msg.FormMachine:
+	if h.kind.form == msg.FormMachine {
 		return "message"
-	case h.mode == msg.ModeRead:
-		return "read"
 	}
-	return "update"
+	return [...]string{msg.ModeUpdate: "update", msg.ModeRead: "read", msg.ModeWorkflow: "workflow",
+		msg.ModeSignal: "signal", msg.ModeQuery: "query"}[h.mode]
 }
 
 // request begins a request to the handler; the input cannot be encoded if err

@@ -13,7 +13,7 @@ import (
 type Sender interface{ canSend(client.Request) }
 
 // Caller may wait for an answer. A turn cannot: it would hold its entity
-// meanwhile. Implemented by ClientContext only, for now.
+// meanwhile. Implemented by WorkflowContext and ClientContext only.
 type Caller interface {
 	canWait(client.Request) ([]byte, error)
 }
@@ -57,6 +57,11 @@ func (u Update[K, S, In, Out]) Call(c Caller, key K, in In, opts ...CallOption) 
 	return out, err
 }
 
+// Start begins a call in a workflow and returns at once.
+func (u Update[K, S, In, Out]) Start(ctx *WorkflowContext, key K, in In, opts ...CallOption) *Future[Out] {
+	return start[Out](ctx, u.declaration, client.Call, string(key), &in, opts)
+}
+
 // Send hands a message over when the current turn commits, and not at all if
 // it does not. It cannot fail: what cannot be sent fails the turn.
 func (u Update[K, S, In, Out]) Send(s Sender, key K, in In, opts ...SendOption) {
@@ -89,17 +94,22 @@ func (u Update[K, S, In, Out]) Submit(c *ClientContext, key K, in In, opts ...Se
 // Tail completes this handler and passes its caller on to another: return
 // u.Tail(ctx, key, in). The caller gets the answer of the other handler.
 func (u Update[K, S, In, Out]) Tail(s Sender, key K, in In) (out Out, err error) {
+	r, err := u.declaration.request(string(key), &in)
+	return out, tail(s, r, err)
+}
+
+// tail passes the caller on; the result is what the handler returns.
+func tail(s Sender, r client.Request, err error) error {
 	t, ok := s.(turnSender)
 	if !ok {
-		panic("holdfast: Tail of " + u.declaration.String() + " outside of a turn")
+		panic("holdfast: Tail of " + r.Kind + "/" + r.Handler + " outside of a turn")
 	}
-	r, err := u.declaration.request(string(key), &in)
 	if err != nil {
 		t.fail(err)
-		return out, err
+		return err
 	}
 	t.tail(r)
-	return out, errTailed
+	return errTailed
 }
 
 // Remind sets a named timer on the entity itself: when it fires, the entity
@@ -165,8 +175,13 @@ func (r Read[K, S, In, Out]) Call(c Caller, key K, in In, opts ...CallOption) (o
 	return out, err
 }
 
+// Start begins a call in a workflow and returns at once.
+func (r Read[K, S, In, Out]) Start(ctx *WorkflowContext, key K, in In, opts ...CallOption) *Future[Out] {
+	return start[Out](ctx, r.declaration, client.Call, string(key), &in, opts)
+}
+
 // Peek answers from the last committed state and waits for no lock or event, so
-// it may be older than what Call would see.
+// it may be older than what Call would see. In a workflow it is Call.
 func (r Read[K, S, In, Out]) Peek(c Caller, key K, in In, opts ...CallOption) (out Out, err error) {
 	err = r.declaration.call(c, client.Peek, string(key), &in, &out, opts)
 	return out, err

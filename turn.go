@@ -80,15 +80,20 @@ func (s *scope) info() InvocationInfo {
 	info := InvocationInfo{
 		Target:  Ref{Kind: m.Target.Kind, Key: m.Target.Key},
 		Handler: s.handler.declaration.name, Attempt: int(s.turn.Attempt),
-		Header: make(map[string]string, len(m.Headers)),
+		Header: headerMap(m.Headers),
 	}
 	if !m.Invocation.IsZero() {
 		info.ID = m.Invocation.String()
 	}
-	for _, h := range m.Headers {
-		info.Header[strings.ToLower(h.Name)] = h.Value
-	}
 	return info
+}
+
+func headerMap(headers []msg.Header) map[string]string {
+	m := make(map[string]string, len(headers))
+	for _, h := range headers {
+		m[strings.ToLower(h.Name)] = h.Value
+	}
+	return m
 }
 
 // run takes the turn through its phases and always gives an outcome, except

@@ -24,6 +24,7 @@ var reservedHandlers = map[string]string{
 func (a *App) Validate() error {
 	v := &validation{app: a, kinds: map[string]*kindDeclaration{}, affinities: map[string]*affinityDeclaration{}}
 	v.checkApp()
+	v.checkActivities()
 	for _, k := range a.served() {
 		v.checkKind(k)
 	}
@@ -50,7 +51,7 @@ func (v *validation) checkApp() {
 	if a.nilParts > 0 {
 		v.mistake(a.at, "app %s: %d of its parts are nil", a.name, a.nilParts)
 	}
-	if len(a.bindings)+len(a.machines) == 0 {
+	if len(a.bindings)+len(a.machines)+len(a.activities) == 0 {
 		v.mistake(a.at, "app %s serves nothing; give NewApp what Handle returns", a.name)
 	}
 	for i, version := range a.versions {
@@ -79,7 +80,7 @@ func ruleOf(err error) string {
 
 func (v *validation) checkKind(k *servedKind) {
 	d := k.declaration
-	if d == nil || d.newState == nil {
+	if d == nil || d.newState == nil && d.form == msg.FormEntity {
 		v.checkUndeclared(k)
 		return
 	}
@@ -91,11 +92,13 @@ func (v *validation) checkKind(k *servedKind) {
 	if err := msg.ValidName(d.name); err != nil {
 		v.mistake(d.at, "kind %q: %s", d.name, ruleOf(err))
 	}
-	for _, problem := range d.plan.Problems {
-		v.mistake(d.at, "kind %s: state %s", d.name, problem)
+	if d.plan != nil {
+		for _, problem := range d.plan.Problems {
+			v.mistake(d.at, "kind %s: state %s", d.name, problem)
+		}
 	}
 	if d.creates || len(d.aliases) > 0 {
-		v.mistake(d.at, "kind %s: Creates and Alias are options of handlers, not of entities", d.name)
+		v.mistake(d.at, "kind %s: Creates and Alias are options of handlers, not of entities and workflows", d.name)
 	}
 	v.checkAffinity(d)
 	v.checkOptions(k)
@@ -107,13 +110,24 @@ func (v *validation) checkKind(k *servedKind) {
 	v.checkNames(k)
 }
 
+// form says what a kind is, also one that was not declared.
+func (k *servedKind) form() msg.Form {
+	if len(k.bindings) > 0 && k.bindings[0].workflow != nil {
+		return msg.FormWorkflow
+	}
+	return msg.FormEntity
+}
+
 // checkUndeclared speaks about parts of an Entity that is a zero value.
 func (v *validation) checkUndeclared(k *servedKind) {
-	const cure = "its Entity is a zero value; declare it with NewEntity"
 	for _, m := range v.app.machines {
 		if m.declaration == k.declaration {
 			v.mistake(m.at, "states of an undeclared machine: its Machine is a zero value; declare it with NewMachine")
 		}
+	}
+	cure := "its Entity is a zero value; declare it with NewEntity"
+	if k.form() == msg.FormWorkflow {
+		cure = "its Workflow is a zero value; declare it with NewWorkflow"
 	}
 	if k.options != nil {
 		v.mistake(k.options.at, "options of an undeclared kind: %s", cure)
@@ -195,9 +209,12 @@ func (v *validation) checkBindings(k *servedKind) {
 		if b.unset {
 			v.mistake(b.at, "%s %v is bound to a nil function", d.word(), d)
 		}
+		if b.workflow != nil && (b.workflow.retain < 0 || b.workflow.retain > delayMax) {
+			v.mistake(b.at, "workflow %v: Retain is %v; it is at most a hundred years, and 0 is the default", d, b.workflow.retain)
+		}
 	}
 	for _, d := range k.declaration.declared() {
-		if bound[d] == nil {
+		if bound[d] == nil && d.mode != msg.ModeSignal && d.mode != msg.ModeQuery {
 			v.mistake(d.at, "%s %v is declared and not bound; add to the app what its Handle(…) returns, or remove the declaration", d.word(), d)
 		}
 		v.checkHandler(d)
@@ -205,19 +222,61 @@ func (v *validation) checkBindings(k *servedKind) {
 }
 
 func (v *validation) checkHandler(d *handlerDeclaration) {
-	for i, shape := range []*shape{&d.input, &d.output} {
-		if shape.codec != nil {
-			continue
-		}
-		for _, problem := range form.Check(shape.value, storedElement) {
-			v.mistake(d.at, "%s %v: %s %s", d.word(), d, [...]string{"input", "output"}[i], problem)
-		}
+	v.checkShapes(d.at, d.word()+" "+d.String(), &d.input, &d.output)
+	if d.creates && d.kind.form == msg.FormWorkflow {
+		v.mistake(d.at, "%s %v: Creates is an option of an entity's updates", d.word(), d)
 	}
 	if d.creates && d.mode == msg.ModeRead {
 		v.mistake(d.at, "read %v is declared with Creates(), but a read changes nothing", d)
 	}
-	if d.codec != nil && isJSON(d.codec.ContentType()) {
-		v.mistake(d.at, "%s %v: the codec's content type is %q, which is reserved for JSON as Holdfast writes it", d.word(), d, d.codec.ContentType())
+}
+
+// checkShapes finds types that JSON loses, and codecs that pretend to be JSON.
+func (v *validation) checkShapes(at, name string, input, output *shape) {
+	for i, shape := range []*shape{input, output} {
+		if shape.codec != nil {
+			continue
+		}
+		for _, problem := range form.Check(shape.value, storedElement) {
+			v.mistake(at, "%s: %s %s", name, [...]string{"input", "output"}[i], problem)
+		}
+	}
+	if c := input.codec; c != nil && isJSON(c.ContentType()) {
+		v.mistake(at, "%s: the codec's content type is %q, which is reserved for JSON as Holdfast writes it", name, c.ContentType())
+	}
+}
+
+// checkActivities finds activities that are bad, unbound or there twice.
+func (v *validation) checkActivities() {
+	first := map[string]*activityBinding{}
+	for _, b := range v.app.activities {
+		d := b.declaration
+		if d.at == "" {
+			v.mistake(b.at, "an undeclared activity is bound: its Activity is a zero value; declare it with NewActivity")
+			continue
+		}
+		switch other := first[d.name]; {
+		case other == nil:
+			first[d.name] = b
+		case other.declaration == d:
+			v.mistake(b.at, "activity %s is bound twice, first at %s", d.name, other.at)
+			continue
+		default:
+			v.mistake(d.at, "activity %s is declared twice, first at %s; import that declaration, or choose another name", d.name, other.declaration.at)
+		}
+		if err := msg.ValidName(d.name); err != nil {
+			v.mistake(d.at, "activity %q: %s", d.name, ruleOf(err))
+		}
+		if b.unset {
+			v.mistake(b.at, "activity %s is bound to a nil function", d.name)
+		}
+		if d.creates || len(d.aliases) > 0 {
+			v.mistake(d.at, "activity %s: Creates and Alias are options of an entity's handlers", d.name)
+		}
+		for _, mistake := range b.options.Mistakes {
+			v.mistake(b.at, "activity %s: %s", d.name, mistake)
+		}
+		v.checkShapes(d.at, "activity "+d.name, &d.input, &d.output)
 	}
 }
 
@@ -228,6 +287,10 @@ func (v *validation) checkNames(k *servedKind) {
 		for _, name := range append([]string{d.name}, d.aliases...) {
 			if err := msg.ValidName(name); err != nil {
 				v.mistake(d.at, "%s %v: %s", d.word(), d, ruleOf(err))
+				continue
+			}
+			if d.mode != msg.ModeWorkflow && d.kind.form == msg.FormWorkflow && strings.EqualFold(name, msg.HandlerRun) {
+				v.mistake(d.at, "%s %v: %q is the workflow's function; choose another name", d.word(), d, name)
 				continue
 			}
 			if route := reservedHandlers[strings.ToLower(name)]; route != "" {

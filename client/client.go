@@ -72,6 +72,7 @@ type Request struct {
 	Wait           bool   // Result, Start, Describe: wait until it has ended
 	OnConflict     string // Start: "attach" (or empty), "reject" or "replace", if it has begun before
 	Status         string // ListRuns: only those that stand so; empty: all
+	ParentClose    string // Start, by a workflow: "cancel" (or empty), "abandon" or "wait", when that ends
 	Promise        string // Resolve, Reject: id of the promise
 }
 
