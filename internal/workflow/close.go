@@ -18,6 +18,10 @@ const (
 	CloseWait                       // its parent ends after it
 )
 
+// abandoned is the output of a child's step if nothing becomes of it: the engine
+// ends children when it ends their parent.
+const abandoned = "abandon"
+
 // child is a workflow that another has begun and that has not ended.
 type child struct {
 	target   msg.Ref
@@ -33,6 +37,11 @@ func (x *Context) Child(o msg.Outgoing, policy ParentClose) *Future {
 		return Completed(errCancelled())
 	}
 	f := x.message(msg.StepChild, o)
+	r.emit(func(to *msg.Outcome) {
+		if policy == CloseAbandon {
+			to.Steps[len(to.Steps)-1].Output.Body = []byte(abandoned)
+		}
+	})
 	if r.children == nil {
 		r.children = map[msg.StepNumber]*child{}
 	}
@@ -97,7 +106,7 @@ func (x *Context) Outstanding() (list []string) {
 	}
 	running := 0
 	for _, c := range r.coroutines {
-		if !c.done && c != r.current {
+		if !c.done && !c.held && c != r.current {
 			running++
 		}
 	}

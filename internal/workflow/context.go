@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -23,12 +24,12 @@ type Context struct {
 // live gives the run, where it may be asked something.
 func (x *Context) live() *run {
 	r := x.run
-	switch c := r.current; {
-	case c == nil:
+	switch {
+	case r.current == nil:
 		panic("holdfast: the context of workflow " + r.target.String() + " was used outside of its run: after the function returned, " +
 			"by another goroutine, or by the answer to a query; strands of a workflow are made with Go")
 	case r.dead:
-		c.unwindAgain()
+		runtime.Goexit() // deferred code of a run that is thrown away: nothing of it counts
 	case r.inside != "":
 		panic("holdfast: the context of workflow " + r.target.String() + " was used inside of step " + r.inside +
 			", whose code runs once; use the context that it was given")
@@ -113,7 +114,11 @@ func messageWish(kind msg.StepKind, o *msg.Outgoing) *wish {
 	for i := range o.Headers {
 		h = h.text(o.Headers[i].Name).text(o.Headers[i].Value)
 	}
-	return &wish{kind: kind, name: [3]string{o.Target.Kind, o.Target.Key, o.Handler}, hash: h.sum()}
+	w := &wish{kind: kind, name: [3]string{o.Target.Kind, o.Target.Key, o.Handler}, hash: h.sum()}
+	if kind == msg.StepChild {
+		w.name[2] = "" // the name of a child's step is its ref, which the engine reads
+	}
+	return w
 }
 
 // Call makes a message whose outcome the future gives.

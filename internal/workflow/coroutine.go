@@ -3,22 +3,11 @@ package workflow
 import (
 	"fmt"
 	"iter"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
-
-// swallowedMax is how often a coroutine that is being unwound may catch the
-// panic that unwinds it and ask for something again, before it is abandoned.
-// Deferred calls that ask are many at most; a loop that recovers is for ever.
-const swallowedMax = 100
-
-// unwound is what unwinds a coroutine of a run that is thrown away.
-type unwound struct{}
-
-func (unwound) String() string {
-	return "holdfast: the workflow is being moved out of memory; let this panic pass"
-}
 
 // coroutine is one strand of a workflow. It runs inside of resume, and only
 // there.
@@ -29,12 +18,11 @@ type coroutine struct {
 	yield func(struct{}) bool
 	waits []*Future // what it waits for
 
-	ready     bool // it has a reason to go on
-	done      bool
-	exited    bool // user code has ended the goroutine, which is held in its last deferred call
-	inspect   bool // asked where it waits
-	where     string
-	swallowed int
+	ready   bool // it has a reason to go on
+	done    bool
+	held    bool // user code has panicked or ended the goroutine, which is held in its last deferred call
+	inspect bool // asked where it waits
+	where   string
 }
 
 // resume lets the coroutine run until it waits or ends.
@@ -60,35 +48,30 @@ func (c *coroutine) begin(yield func(struct{}) bool) {
 	returned = true
 }
 
-// broken is where a coroutine ends that has not returned: by a panic, or without
-// one by runtime.Goexit. The latter would end the goroutine that called resume,
-// too; so the coroutine stays in this deferred call until release.
+// broken is where a coroutine comes to that does not return: by a panic, or by
+// runtime.Goexit, which would end the goroutine that called resume, too. One may
+// hide the other. So the coroutine stays in this deferred call until release.
 func (c *coroutine) broken(panicked any) {
 	r := c.run
+	c.held, c.waits = true, nil
 	switch {
+	case r.dead: // it is being unwound; what deferred code panics with is nobody's business
 	case panicked == nil:
-		c.exited = true
-		if !r.dead {
-			r.failure = fmt.Errorf("workflow %v: user code ended its goroutine with runtime.Goexit (t.FailNow does, too); return an error instead", r.target)
-		}
-		c.yield(struct{}{})
-	case r.dead: // unwound; whatever deferred code panicked with then
+		r.failure = fmt.Errorf("workflow %v: user code ended its goroutine with runtime.Goexit (t.FailNow does, too); return an error instead", r.target)
 	default:
 		r.panicked(panicText(panicked), string(debug.Stack()))
 	}
+	c.yield(struct{}{})
 }
 
-// release lets a coroutine end that has exited, and with it the goroutine that
-// calls release.
-func (c *coroutine) release() { c.next() }
-
 // block waits until the coroutine is resumed. If the run has been thrown away
-// meanwhile, it panics.
+// meanwhile, that is the end of it: deferred user code runs, and cannot stop it
+// as it could stop a panic.
 func (c *coroutine) block() {
 	for {
 		c.yield(struct{}{})
 		if c.run.dead {
-			panic(unwound{})
+			runtime.Goexit()
 		}
 		if !c.inspect {
 			return
@@ -97,30 +80,15 @@ func (c *coroutine) block() {
 	}
 }
 
-// unwindAgain is called where user code asks for something although it is being
-// unwound.
-func (c *coroutine) unwindAgain() {
-	c.swallowed++
-	if c.swallowed > swallowedMax {
-		c.yield(struct{}{}) // for ever: nobody resumes it
-	}
-	panic(unwound{})
-}
-
 // unwind ends the coroutine. It may take as long as deferred user code takes.
 func (c *coroutine) unwind() {
 	if c.done || c.next == nil {
 		return
 	}
-	if !c.exited {
+	if !c.held {
 		c.resume()
 	}
-	switch {
-	case c.exited:
-		go c.release()
-	case !c.done:
-		c.run.runtime.counts.abandoned.Add(1)
-	}
+	go c.next() // ends this goroutine, too
 }
 
 // spawn adds a coroutine. It begins when those before it wait.
@@ -207,7 +175,7 @@ func (r *run) stuck() error {
 // waiting gives the source lines at which the coroutines wait.
 func (r *run) waiting() (places []string) {
 	for _, c := range r.coroutines {
-		if c.done || c.exited || c.next == nil {
+		if c.done || c.held || c.next == nil {
 			continue
 		}
 		c.inspect = true

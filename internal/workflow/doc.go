@@ -21,8 +21,9 @@
 //     from executing its instance afresh.
 //  4. User code that panics, ends its goroutine, or asks for something else than
 //     before stops its own run and nothing else.
-//  5. A run that is thrown away records nothing any more. User code that is being
-//     unwound is never waited for.
+//  5. A run that is thrown away asks for nothing any more. Its coroutines end by
+//     runtime.Goexit, which deferred user code sees and cannot stop, on a goroutine
+//     that nobody waits for.
 //  6. What is kept is bounded by the number of runs and by their estimated size.
 //
 // The package does not write anything and does not talk to anybody: an outcome

@@ -237,7 +237,7 @@ func (r *run) emit(add func(*msg.Outcome)) {
 
 func wakeAll(coroutines []*coroutine) {
 	for _, c := range coroutines {
-		if !c.done {
+		if !c.done && !c.held {
 			c.wake()
 		}
 	}

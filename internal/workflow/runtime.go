@@ -54,8 +54,8 @@ type Runtime struct {
 }
 
 type counts struct {
-	resumed, executed             atomic.Uint64
-	evicted, unwinding, abandoned atomic.Int64
+	resumed, executed, evicted atomic.Uint64
+	unwinding                  atomic.Int64
 }
 
 // Stats counts runs.
@@ -64,9 +64,8 @@ type Stats struct {
 	HotBytes  int    // estimated
 	Resumed   uint64 // turns that found their run in memory
 	Executed  uint64 // turns that had to execute a journal, if only an empty one
-	Evicted   int64  // runs thrown away because there was no room
-	Unwinding int64  // runs whose user code is being unwound
-	Abandoned int64  // coroutines that would not unwind; their memory is lost
+	Evicted   uint64 // runs thrown away because there was no room
+	Unwinding int64  // runs whose deferred user code has not returned yet
 }
 
 // New makes a runtime.
@@ -80,7 +79,7 @@ func New(c Config) *Runtime {
 func (r *Runtime) Stats() Stats {
 	s := Stats{
 		Resumed: r.counts.resumed.Load(), Executed: r.counts.executed.Load(), Evicted: r.counts.evicted.Load(),
-		Unwinding: r.counts.unwinding.Load(), Abandoned: r.counts.abandoned.Load(),
+		Unwinding: r.counts.unwinding.Load(),
 	}
 	s.Hot, s.HotBytes = r.hot.size()
 	return s

@@ -245,15 +245,20 @@ func (e *Engine) first(n int) bool {
 
 // step runs a turn of a workflow, with some of what has arrived.
 func (e *Engine) step(i *Instance) {
+	group := len(i.Arrived)
+	if e.Choose != nil {
+		group = 1 + e.Choose(group)
+	}
+	e.Tell(i, group)
+}
+
+// Tell runs a turn of a workflow with so much of what has arrived.
+func (e *Engine) Tell(i *Instance, group int) {
 	if e.Before != nil {
 		e.Before()
 	}
-	group := 1 + e.choose(len(i.Arrived))
-	if i.Journal == nil && e.Choose == nil {
-		group = len(i.Arrived)
-	}
-	t := e.turn(i, msg.ModeWorkflow, msg.HandlerRun)
-	t.Deliveries = slices.Clone(i.Arrived[:group])
+	t := e.Next(i)
+	t.Deliveries = t.Deliveries[:group]
 	e.Turns++
 	o := e.Program.Turn(context.Background(), t)
 	switch {
@@ -268,6 +273,13 @@ func (e *Engine) step(i *Instance) {
 	i.Journal = append(i.Journal, msg.AppendEntry(nil, &entry))
 	i.previous = t.Run
 	e.apply(i, o)
+}
+
+// Next is the next turn of a workflow, with all that has arrived.
+func (e *Engine) Next(i *Instance) *msg.Turn {
+	t := e.turn(i, msg.ModeWorkflow, msg.HandlerRun)
+	t.Deliveries = slices.Clone(i.Arrived)
+	return t
 }
 
 // apply does what an outcome asks for.
