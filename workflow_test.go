@@ -131,3 +131,7 @@ func TestSelectAllAnyAndGo(t *testing.T) {
 		return i
 	})
 }
+
+var none void
+
+func contains(text, part string) bool { return strings.Contains(text, part) }

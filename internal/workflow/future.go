@@ -11,6 +11,7 @@ type Future struct {
 	kind     msg.StepKind // 0: of a coroutine, or a signal
 	shielded bool         // cancellation does not reach what was asked
 	done     bool
+	gone     bool // cancellation has taken back what was asked; nothing will come
 	payload  msg.Payload
 	err      *msg.Error
 	signal   *signal // that it takes a signal from, when somebody looks
@@ -101,33 +102,45 @@ func (r *run) signal(name string) *signal {
 // to a cancelled workflow as well.
 func (x *Context) wait(on []*Future, look func() bool) *msg.Error {
 	r := x.live()
-	if look() {
-		return nil
-	}
-	if r.cancelled && !x.shielded {
-		return errCancelled()
+	if over, err := x.over(on, look); over {
+		return err
 	}
 	c := r.current
 	c.waits = on
 	for _, f := range on {
 		f.join(c)
 	}
-	var err *msg.Error
 	for {
 		c.block()
-		if look() {
-			break
+		over, err := x.over(on, look)
+		if !over {
+			continue
 		}
-		if r.cancelled && !x.shielded {
-			err = errCancelled()
-			break
+		for _, f := range on {
+			f.leave(c)
+		}
+		c.waits = nil
+		return err
+	}
+}
+
+// over says whether a wait is over, and how.
+func (x *Context) over(on []*Future, look func() bool) (bool, *msg.Error) {
+	cancelled := x.run.cancelled && !x.shielded
+	if x.run.cancelled && x.shielded {
+		for _, f := range on {
+			if f.gone && !f.done {
+				f.complete(msg.Payload{}, errCancelled())
+			}
 		}
 	}
-	for _, f := range on {
-		f.leave(c)
+	switch {
+	case look():
+		return true, nil
+	case cancelled:
+		return true, errCancelled()
 	}
-	c.waits = nil
-	return err
+	return false, nil
 }
 
 // Await waits for one future.

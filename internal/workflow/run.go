@@ -223,7 +223,7 @@ func (r *run) cancel() {
 			continue
 		}
 		delete(r.open, step)
-		f.complete(msg.Payload{}, errCancelled())
+		f.gone = true
 	}
 	wakeAll(r.coroutines)
 }

@@ -28,12 +28,13 @@ import (
 type Engine struct {
 	Program program.Program
 
-	Choose func(n int) int                                 // which of n things comes next; nil: the first
-	Lose   func() bool                                     // whether the turn that ran is lost; nil: never
-	Before func()                                          // runs before each turn, to throw runs out of memory; nil: nothing
-	Entity func(m *msg.Outgoing) (msg.Payload, *msg.Error) // answers messages that are not for workflows; nil: nothing, no error
-	Now    msg.Time
-	Turns  int
+	Choose    func(n int) int                                 // which of n things comes next; nil: the first
+	Lose      func() bool                                     // whether the turn that ran is lost; nil: never
+	Before    func()                                          // runs before each turn, to throw runs out of memory; nil: nothing
+	Entity    func(m *msg.Outgoing) (msg.Payload, *msg.Error) // answers messages that are not for workflows; nil: nothing, no error
+	Performed func(t *msg.Task)                               // is told of each attempt of an activity; nil: nothing
+	Now       msg.Time
+	Turns     int
 
 	instances map[msg.Ref]*Instance
 	messages  []message
@@ -360,6 +361,9 @@ func (e *Engine) perform(i *Instance, n int) {
 	task := i.Tasks[n]
 	task.Run = i.Header.Run
 	task.Attempt++
+	if e.Performed != nil {
+		e.Performed(&task)
+	}
 	o := e.Program.Perform(context.Background(), &msg.TaskRun{Target: i.Ref, Task: task}, func(detail msg.Payload) { task.Detail = detail })
 	tired := task.Retry.Attempts > 0 && task.Attempt >= task.Retry.Attempts
 	if o.Fault == "" && o.Err != nil && o.Retryable && !tired && !slices.Contains(task.Retry.Never, o.Err.Code) {
