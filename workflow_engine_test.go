@@ -295,3 +295,47 @@ func TestARestartedRunBeginsAnewOnTheEngine(t *testing.T) {
 		t.Errorf("got %v, want another id in another run", ids)
 	}
 }
+
+func TestASentActivityRunsAlthoughItsWorkflowHasEnded(t *testing.T) {
+	for name, more := range map[string]func(*holdfast.WorkflowContext) error{
+		"in its last turn": func(*holdfast.WorkflowContext) error { return nil },
+		"in a turn before": func(ctx *holdfast.WorkflowContext) error { return ctx.Sleep(time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ran := false
+			notify := holdfast.NewActivity[string, void]("notify")
+			w := holdfast.NewWorkflow[string, void]("w")
+			p := newPlant(t, 0, notify.Handle(func(context.Context, string) (void, error) {
+				ran = true
+				return none, nil
+			}), w.Handle(func(ctx *holdfast.WorkflowContext, in string) (void, error) {
+				notify.Send(ctx, in, holdfast.After(time.Minute))
+				return none, more(ctx)
+			}))
+			if r := p.request(ask(msg.OperationCall, w.Ref("1"), msg.HandlerRun, `"in"`)); r.Err != nil || ran {
+				t.Fatalf("got %v, ran %v", r.Err, ran)
+			}
+			p.settle(func() bool { return ran })
+		})
+	}
+}
+
+func TestWhatAWorkflowSendsIsTriedAgainAfterAPanic(t *testing.T) {
+	attempts := 0
+	kind := holdfast.NewEntity[account]("account")
+	u := holdfast.NewUpdate[void, void](kind, "u")
+	w := holdfast.NewWorkflow[string, int]("w")
+	p := newPlant(t, 0, u.Handle(func(*holdfast.UpdateContext[account], void) (void, error) {
+		if attempts++; attempts < 3 {
+			panic("not yet")
+		}
+		return none, nil
+	}), w.Handle(func(ctx *holdfast.WorkflowContext, _ string) (int, error) {
+		u.Send(ctx, "alice", none)
+		err := ctx.Finish()
+		return attempts, err
+	}))
+	if r := p.request(ask(msg.OperationCall, w.Ref("1"), msg.HandlerRun, `"in"`)); r.Err != nil || string(r.Payload.Body) != "3" {
+		t.Errorf("got %s, %v, want 3 attempts", r.Payload.Body, r.Err)
+	}
+}

@@ -282,9 +282,10 @@ func (p *Partition) conclude(in *input, o *msg.Outcome) {
 	}
 }
 
-// callerWaits says whether somebody is told what an input comes to.
+// callerWaits says whether somebody waits for what an input comes to. A workflow
+// is told what became of the messages that it has sent, and does not wait.
 func (p *Partition) callerWaits(in *input) bool {
-	return in.external || !in.message.ReplyTo.IsZero()
+	return in.external || !in.message.ReplyTo.IsZero() && in.message.Kind != msg.MessageSend
 }
 
 // stepRead takes what a read came to that whoever ran it did not answer. It is

@@ -133,10 +133,11 @@ func (p *Partition) concludeRun(r *msg.Record, i *instance, w *msg.Workflow, o *
 	return p.endRun(r, i, w, status, o.Output, o.Err)
 }
 
-// dropOutstanding ends the activities and timers of a workflow.
+// dropOutstanding ends the activities and timers that a workflow waits for. What
+// it has sent without waiting goes on.
 func (p *Partition) dropOutstanding(r *msg.Record, i *instance) {
 	for _, t := range i.owned.tasks {
-		if name := t.Name(); !slices.Contains(r.TasksEnded, name) {
+		if name := t.Name(); !t.Silent && !slices.Contains(r.TasksEnded, name) {
 			r.TasksEnded = append(r.TasksEnded, name)
 		}
 	}
