@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast"
+	"github.com/holdfast-io/holdfast/client"
 	"github.com/holdfast-io/holdfast/host"
 	"github.com/holdfast-io/holdfast/internal/frontend/native"
 	"github.com/holdfast-io/holdfast/internal/ingress"
+	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
 )
 
@@ -47,8 +49,21 @@ func New(c Config) (*Server, error) {
 	}
 	s.start = s.startNode
 	s.gate = newGate(s.program.Describe(), s.metrics.request)
-	s.client = holdfast.NewClient(ingress.NewConn(s.gate))
+	conn := ingress.NewConn(s.gate)
+	s.client = holdfast.NewClient(conn)
+	s.program = withClient{s.program, conn}
 	return s, nil
+}
+
+// withClient gives activities the client that holdfast.ClientFrom finds.
+type withClient struct {
+	program.Program
+	conn client.Conn
+}
+
+// Perform implements program.Program.
+func (p withClient) Perform(ctx context.Context, t *msg.TaskRun, heartbeat func(msg.Payload)) *msg.TaskOutcome {
+	return p.Program.Perform(client.NewContext(ctx, p.conn), t, heartbeat)
 }
 
 // Client is a client in the same process. What it asks for before Run has
