@@ -320,6 +320,13 @@ func (p *appProgram) Perform(ctx context.Context, t *msg.TaskRun, heartbeat func
 	return p.perform(ctx, b, t, heartbeat)
 }
 
+// Close throws away the workflows that are kept in memory. The program can still
+// be used.
+func (p *appProgram) Close() error {
+	p.runtime.Evict()
+	return nil
+}
+
 // absent is a fault: the message waits for code that knows its handler.
 func absent(t *msg.Turn, reason string) *msg.Outcome {
 	return &msg.Outcome{Run: t.Run, Fault: reason + " in this version of the code"}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/holdfast-io/holdfast"
 )
 
@@ -66,7 +68,7 @@ func flowApp(begun, ran *atomic.Int64) *holdfast.App {
 
 func TestWorkflowsGoOnAfterARestart(t *testing.T) {
 	var begun, ran atomic.Int64
-	data := t.TempDir()
+	data, others := t.TempDir(), goleak.IgnoreCurrent()
 	s := startServer(t, Config{App: flowApp(&begun, &ran), DataDir: data}).waitReady()
 	c := s.Client().With(t.Context())
 	if _, err := wfBegin.Submit(c, "a", "1"); err != nil {
@@ -100,4 +102,5 @@ func TestWorkflowsGoOnAfterARestart(t *testing.T) {
 	if err := s.end(); err != nil {
 		t.Error(err)
 	}
+	goleak.VerifyNone(t, others)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ import (
 // Server serves one application once. Make it with New.
 type Server struct {
 	config  Config
-	program program.Program
+	program withClient
 	gate    *gate
 	metrics *metrics
 	client  *holdfast.Client
@@ -40,18 +41,18 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config:  c.withDefaults(),
-		program: noProgram{},
+		program: withClient{Program: noProgram{}},
 		metrics: newMetrics(),
 		ready:   make(chan struct{}),
 	}
 	if c.App != nil {
-		s.program = c.App.Program()
+		s.program.Program = c.App.Program()
 	}
 	s.start = s.startNode
 	s.gate = newGate(s.program.Describe(), s.metrics.request)
 	conn := ingress.NewConn(s.gate)
 	s.client = holdfast.NewClient(conn)
-	s.program = withClient{s.program, conn}
+	s.program.conn = conn
 	return s, nil
 }
 
@@ -100,6 +101,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.address.Store(&address)
 	web := s.serveHTTP(listener)
 	err = s.runNode(ctx, web)
+	if keeps, ok := s.program.Program.(io.Closer); ok {
+		err = errors.Join(err, keeps.Close())
+	}
 	return errors.Join(err, web.close())
 }
 

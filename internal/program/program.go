@@ -19,7 +19,8 @@ import (
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// Program is what serves kinds.
+// Program is what serves kinds. One that keeps something in memory between turns
+// is an io.Closer, too: who is done with it closes it.
 type Program interface {
 	// Describe says what is served. It does not change while the program runs.
 	Describe() Description
