@@ -27,6 +27,7 @@ import (
 // Engine runs the workflows of a program.
 type Engine struct {
 	Program program.Program
+	Context context.Context // of turns and attempts; nil: the background
 
 	Choose    func(n int) int                                 // which of n things comes next; nil: the first
 	Lose      func() bool                                     // whether the turn that ran is lost; nil: never
@@ -103,6 +104,13 @@ func (j Journal) Steps() (names []string) {
 	return names
 }
 
+func (e *Engine) context() context.Context {
+	if e.Context == nil {
+		return context.Background()
+	}
+	return e.Context
+}
+
 // Of gives an instance; it is made if it is not there.
 func (e *Engine) Of(kind, key string) *Instance {
 	ref := msg.Ref{Kind: kind, Key: key}
@@ -171,12 +179,12 @@ func (e *Engine) settle(to msg.ReplyTo, payload msg.Payload, err *msg.Error) {
 func (e *Engine) Query(i *Instance, query, body string) *msg.Outcome {
 	t := e.turn(i, msg.ModeQuery, query)
 	t.Message.Payload.Body = []byte(body)
-	return e.Program.Turn(context.Background(), t)
+	return e.Program.Turn(e.context(), t)
 }
 
 // Check executes the journal with a program, and says what does not fit.
 func (e *Engine) Check(i *Instance, with program.Program) error {
-	if o := with.Turn(context.Background(), e.turn(i, msg.ModeQuery, "")); o.Fault != "" {
+	if o := with.Turn(e.context(), e.turn(i, msg.ModeQuery, "")); o.Fault != "" {
 		return errors.New(o.Fault)
 	}
 	return nil
@@ -261,7 +269,7 @@ func (e *Engine) Tell(i *Instance, group int) {
 	t := e.Next(i)
 	t.Deliveries = t.Deliveries[:group]
 	e.Turns++
-	o := e.Program.Turn(context.Background(), t)
+	o := e.Program.Turn(e.context(), t)
 	switch {
 	case e.Lose != nil && e.Lose():
 		return
@@ -364,7 +372,7 @@ func (e *Engine) perform(i *Instance, n int) {
 	if e.Performed != nil {
 		e.Performed(&task)
 	}
-	o := e.Program.Perform(context.Background(), &msg.TaskRun{Target: i.Ref, Task: task}, func(detail msg.Payload) { task.Detail = detail })
+	o := e.Program.Perform(e.context(), &msg.TaskRun{Target: i.Ref, Task: task}, func(detail msg.Payload) { task.Detail = detail })
 	tired := task.Retry.Attempts > 0 && task.Attempt >= task.Retry.Attempts
 	if o.Fault == "" && o.Err != nil && o.Retryable && !tired && !slices.Contains(task.Retry.Never, o.Err.Code) {
 		i.Tasks[n] = task
