@@ -46,14 +46,15 @@ func (c *cache) remove(e *list.Element) *run {
 	return r
 }
 
-// put takes a run over, unless there is one of the same instance that has lived
-// through more. What has to go for it is the caller's to unwind.
+// put takes a run over, unless there is one of the same instance that is ahead:
+// the late end of a turn that was given up does not displace it. What has to go is
+// the caller's to unwind.
 func (c *cache) put(r *run) (kept bool, evicted []*run) {
 	size := r.bytes()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.of[r.target]; e != nil {
-		if other := e.Value.(*run); other.number > r.number || other.number == r.number && other.entries > r.entries {
+		if e.Value.(*run).ahead(r) {
 			return false, nil
 		}
 		evicted = append(evicted, c.remove(e))

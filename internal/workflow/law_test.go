@@ -262,3 +262,42 @@ func TestSelectTakesTheSameBranchInMemoryAndFromTheJournal(t *testing.T) {
 		}
 	}
 }
+
+// A turn that was given up may return late, and leave its run in memory after
+// another turn has been recorded in its place.
+func TestARunWhoseTurnWasNotRecordedIsNotUsed(t *testing.T) {
+	s := serve(t, func(x *workflow.Context, _ string) (string, *msg.Error) {
+		chosen, _ := x.Select([]*workflow.Future{call(x, "a"), call(x, "b")})
+		return fmt.Sprint(chosen), x.Await(in(x, time.Second))
+	})
+	e := s.engine()
+	i := e.Start("w", "1", "")
+	e.Tell(i, 1)
+	e.Settle(i, 2, "b", nil)
+	late := e.Next(i)
+	i.Arrived = nil
+	e.Settle(i, 1, "a", nil)
+	e.Tell(i, 1)
+	s.Turn(context.Background(), late)
+	e.Run()
+	ended(t, i, "0")
+}
+
+func TestARunThatAQueryMadeOfAnOlderJournalIsNotUsed(t *testing.T) {
+	s := serve(t, func(x *workflow.Context, _ string) (string, *msg.Error) {
+		return list(get(x, activity(x, "a")), get(x, activity(x, "b")), get(x, activity(x, "c"))), nil
+	})
+	e := s.engine()
+	i := e.Start("w", "1", "")
+	e.Do()
+	late := e.Next(i)
+	late.Mode, late.Deliveries = msg.ModeQuery, nil
+	late.Message.Handler = ""
+	for range 2 {
+		e.Do()
+	}
+	s.runtime.Evict()
+	s.Turn(context.Background(), late)
+	e.Run()
+	ended(t, i, "[A B C]")
+}

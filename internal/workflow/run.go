@@ -87,6 +87,11 @@ func (r *run) fits(t *msg.Turn) bool {
 	return r.last == 0 || r.last == t.Previous
 }
 
+// ahead says whether the run is that of a later turn than another.
+func (r *run) ahead(of *run) bool {
+	return cmp.Or(cmp.Compare(r.number, of.number), cmp.Compare(r.entries, of.entries), cmp.Compare(r.last, of.last)) > 0
+}
+
 func journalLen(t *msg.Turn) int {
 	if t.State.Fields == nil {
 		return 0
