@@ -282,8 +282,7 @@ func (p *Partition) conclude(in *input, o *msg.Outcome) {
 	}
 }
 
-// callerWaits says whether somebody waits for what an input comes to. A workflow
-// is told what became of the messages that it has sent, and does not wait.
+// callerWaits says whether somebody waits: who sends is told at most that it is done.
 func (p *Partition) callerWaits(in *input) bool {
 	return in.external || !in.message.ReplyTo.IsZero() && in.message.Kind != msg.MessageSend
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -300,12 +299,11 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 		p.initialised(r, i, o)
 		return
 	}
+	p.addTasks(r, w.Run, o.Tasks)
 	var told *ending
 	if o.Ended {
-		p.addTasks(r, w.Run, silentOf(o.Tasks))
 		told = p.concludeRun(r, i, &w, o)
 	} else {
-		p.addTasks(r, w.Run, o.Tasks)
 		for _, step := range o.Stop {
 			r.TasksEnded = append(r.TasksEnded, msg.TaskName{Run: w.Run, Step: step})
 		}
@@ -314,11 +312,6 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 	p.commit(r)
 	i.owned.previous = entry.id
 	p.tellEnd(i, told, r.Index)
-}
-
-// silentOf gives the activities that nobody waits for: they outlive the run.
-func silentOf(tasks []msg.Task) []msg.Task {
-	return slices.DeleteFunc(slices.Clone(tasks), func(t msg.Task) bool { return !t.Silent })
 }
 
 // sendStep sends a message that a workflow asked for. What a step waits for is

@@ -133,9 +133,9 @@ func (p *Partition) concludeRun(r *msg.Record, i *instance, w *msg.Workflow, o *
 	return p.endRun(r, i, w, status, o.Output, o.Err)
 }
 
-// dropOutstanding ends the activities and timers that a workflow waits for. What
-// it has sent without waiting goes on.
+// dropOutstanding ends the activities and timers that a workflow waits for.
 func (p *Partition) dropOutstanding(r *msg.Record, i *instance) {
+	r.Tasks = slices.DeleteFunc(r.Tasks, func(t msg.Task) bool { return !t.Silent })
 	for _, t := range i.owned.tasks {
 		if name := t.Name(); !t.Silent && !slices.Contains(r.TasksEnded, name) {
 			r.TasksEnded = append(r.TasksEnded, name)
