@@ -81,7 +81,7 @@ func (s *Server) reportOpened(h *embedded.Host) {
 func (s *Server) startNode(ctx context.Context, h host.Host) (running, error) {
 	n, err := node.Start(ctx, node.Config{
 		Host:         h,
-		Program:      s.program,
+		Program:      withClient{s.program, s.conn},
 		Logger:       s.config.Logger,
 		Limits:       engine.Limits{Retention: s.config.Retention, RetentionMin: s.config.RetentionMin},
 		Executors:    s.config.Executors,

@@ -23,7 +23,8 @@ import (
 // Server serves one application once. Make it with New.
 type Server struct {
 	config  Config
-	program withClient
+	program program.Program
+	conn    client.Conn // for activities
 	gate    *gate
 	metrics *metrics
 	client  *holdfast.Client
@@ -41,18 +42,17 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config:  c.withDefaults(),
-		program: withClient{Program: noProgram{}},
+		program: noProgram{},
 		metrics: newMetrics(),
 		ready:   make(chan struct{}),
 	}
 	if c.App != nil {
-		s.program.Program = c.App.Program()
+		s.program = c.App.Program()
 	}
 	s.start = s.startNode
 	s.gate = newGate(s.program.Describe(), s.metrics.request)
-	conn := ingress.NewConn(s.gate)
-	s.client = holdfast.NewClient(conn)
-	s.program.conn = conn
+	s.conn = ingress.NewConn(s.gate)
+	s.client = holdfast.NewClient(s.conn)
 	return s, nil
 }
 
@@ -101,7 +101,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.address.Store(&address)
 	web := s.serveHTTP(listener)
 	err = s.runNode(ctx, web)
-	if keeps, ok := s.program.Program.(io.Closer); ok {
+	if keeps, ok := s.program.(io.Closer); ok {
 		err = errors.Join(err, keeps.Close())
 	}
 	return errors.Join(err, web.close())

@@ -166,8 +166,7 @@ var planted = map[string][]plant{
 		{"a root of 5,501 lines", one("x.go", "package holdfast\n"+lines("", 5_500)), "has 5501 lines"},
 		{"an engine of 8,001 lines", one("internal/engine/x.go", "package engine\n"+lines("", 8_000)), "has 8001 lines"},
 		{"a package of 6,002 lines", map[string]string{"host/x.go": "package host\n" + lines("", 3_000), "host/y.go": "package host\n" + lines("", 3_000)}, "has 6002 lines"},
-		{"a package of 4,001 lines", one("host/x.go", "package host
-"+lines("", 4_000)), ""},
+		{"a package of 4,001 lines", one("host/x.go", "package host\n"+lines("", 4_000)), ""},
 	},
 	"the live driver has at most 150 lines of code": {
 		{"a driver of 151 lines of code", one("internal/partition/driver/x.go", "package driver\n"+lines("var _ = 1", 150)), "has 151 lines"},
