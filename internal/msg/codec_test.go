@@ -60,6 +60,8 @@ var nouns = []noun{
 	nounOf(AppendWorkflow, DecodeWorkflow),
 	nounOf(AppendEntry, byValue(DecodeEntry)),
 	nounOf(AppendTask, byValue(DecodeTask)),
+	nounOf(AppendPrepared, DecodePrepared),
+	nounOf(AppendLockHolder, byValue(DecodeLockHolder)),
 }
 
 // schemaNames are the fields whose name in the schema is not that in Go.
@@ -361,6 +363,7 @@ func TestSchemaHasNoFieldsThatGoLacks(t *testing.T) {
 		Record{}, Ref{}, Payload{}, Header{}, Error{}, MessageID{}, ReplyTo{}, Identity{}, Message{}, Reminder{},
 		Answer{}, AttemptCount{}, DeadLetter{}, Parked{}, Change{}, KindRule{},
 		Workflow{}, Delivery{}, Step{}, Entry{}, Task{}, Retry{}, TaskName{},
+		Holder{}, LockKey{}, LockChange{}, LockHolder{}, Prepared{},
 	} {
 		owner := reflect.TypeOf(v)
 		message := messages.ByName(protoreflect.Name(owner.Name()))
@@ -372,7 +375,7 @@ func TestSchemaHasNoFieldsThatGoLacks(t *testing.T) {
 			t.Errorf("message %s of the schema has %d fields, the Go struct has %d", owner.Name(), got, want)
 		}
 	}
-	if got, want := messages.Len(), 24; got != want { // MessageIDs has no struct of its own
+	if got, want := messages.Len(), 29; got != want { // MessageIDs has no struct of its own
 		t.Errorf("the schema has %d messages, this test knows %d", got, want)
 	}
 }
@@ -409,6 +412,7 @@ var subMessages = map[string][]FieldNumber{
 	"AttemptCount": {15}, "DeadLetter": {16}, "KindRule": {19}, "MessageID": {7, 1}, "Payload": {7, 6}, "Header": {7, 7},
 	"ReplyTo": {7, 11}, "Error": {7, 12}, "Identity": {7, 13},
 	"Workflow": {32}, "Delivery": {32, 6}, "Task": {33}, "Retry": {33, 10}, "TaskName": {34},
+	"Holder": {7, 17}, "LockKey": {7, 19}, "LockChange": {35}, "Prepared": {36},
 }
 
 // nest wraps fields so that they are those of the sub-message on the way.

@@ -79,6 +79,12 @@ func (r *Record) decodeRareField(d *Decoder) {
 		r.Tasks = append(r.Tasks, d.Task())
 	case 34:
 		r.TasksEnded = append(r.TasksEnded, d.taskName())
+	case 35:
+		r.Locks = append(r.Locks, d.lockChange())
+	case 36:
+		r.Prepared = d.Prepared()
+	case 37:
+		r.Decided = d.Fixed16()
 	default:
 		d.Unknown()
 	}
@@ -152,8 +158,22 @@ func (m *Message) decode(d *Decoder) {
 		case 16:
 			m.OnConflict = ConflictPolicy(d.Enum(uint8(ConflictReplace)))
 		default:
-			d.Unknown()
+			m.decodeLocks(d)
 		}
+	}
+}
+
+// decodeLocks decodes what messages have that have to do with locks or events.
+func (m *Message) decodeLocks(d *Decoder) {
+	switch d.Field() {
+	case 17:
+		m.Hold = d.holder()
+	case 18:
+		m.Chain = append(m.Chain, d.holder())
+	case 19:
+		m.Keys = append(m.Keys, d.lockKey())
+	default:
+		d.Unknown()
 	}
 }
 

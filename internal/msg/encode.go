@@ -63,7 +63,13 @@ func appendRareFields(b []byte, r *Record) []byte {
 	for i := range r.TasksEnded {
 		b = appendTaskNameElement(b, 34, &r.TasksEnded[i])
 	}
-	return b
+	for i := range r.Locks {
+		b = appendLockChangeField(b, 35, &r.Locks[i])
+	}
+	if r.Prepared != nil {
+		b = AppendPreparedField(b, 36, r.Prepared)
+	}
+	return AppendFixed16Field(b, 37, r.Decided)
 }
 
 // AppendMessage appends the fields of a message.
@@ -85,7 +91,15 @@ func AppendMessage(b []byte, m *Message) []byte {
 	b = appendIdentityField(b, 13, &m.Identity)
 	b = AppendFixed16Field(b, 14, m.Invocation)
 	b = AppendStringField(b, 15, m.Reminder)
-	return AppendUvarintField(b, 16, uint64(m.OnConflict))
+	b = AppendUvarintField(b, 16, uint64(m.OnConflict))
+	b = appendHolderField(b, 17, &m.Hold)
+	for i := range m.Chain {
+		b = appendHolderElement(b, 18, &m.Chain[i])
+	}
+	for i := range m.Keys {
+		b = appendLockKeyElement(b, 19, &m.Keys[i])
+	}
+	return b
 }
 
 // AppendMessageField appends a message as a sub-message.

@@ -65,6 +65,8 @@ func goldenRecords() []goldenRecord {
 		{"workflow-begun", goldenWorkflow()},
 		{"workflow-step", goldenWorkflowStep()},
 		{"task", goldenTask()},
+		{"locks", goldenLocks(account)},
+		{"prepared", goldenPrepared(account)},
 		{"kinds-workflow", &Record{Kind: RecordKinds, Partition: 0, Index: 3, Time: 5,
 			Kinds: []KindRule{{Kind: "transfer", HashKind: 1, Partition: 64, Form: FormWorkflow}}}},
 		{"kinds-machine", &Record{Kind: RecordKinds, Partition: 0, Index: 4, Time: 5,
@@ -139,6 +141,34 @@ func goldenWorkflowStep() *Record {
 			Err: &Error{Code: "declined", Class: ClassDenied},
 		},
 		TasksEnded: []TaskName{{10, 1}, {}},
+	}
+}
+
+func goldenLocks(account Ref) *Record {
+	holder := Holder{Workflow: Ref{Kind: "transfer", Key: "t-1"}, Run: 10}
+	keys := []LockKey{{Ref: account}, {Ref: Ref{Kind: "account", Key: "bob"}, Shared: true}, {}}
+	return &Record{
+		Kind: RecordStep, Partition: 17, Index: 13, Time: 1_760_000_000_000_000_013, Instance: account,
+		Consumed: []MessageID{{3, 17, 44}},
+		Locks:    []LockChange{{Holder: holder, Shared: true}, {Holder: holder, Released: true}, {}},
+		Outbox: []*Message{{ID: MessageID{17, 5, 90}, Kind: MessageLockRequest, Target: keys[1].Ref, Hold: holder,
+			Chain: []Holder{{Workflow: Ref{Kind: "batch", Key: "b"}, Run: 4}, {}}, Keys: keys, Invocation: InvocationID{0, 5, 15: 9}}},
+		Workflow: &Workflow{Run: 10, Status: WorkflowRunning, Locks: keys, Chain: []Holder{holder}, Hold: Holder{Workflow: account, Run: 1 << 40}},
+	}
+}
+
+func goldenPrepared(account Ref) *Record {
+	return &Record{
+		Kind: RecordStep, Partition: 17, Index: 14, Time: 1_760_000_000_000_000_014, Instance: account,
+		Prepared: &Prepared{
+			Event:   InvocationID{0, 17, 15: 5},
+			Changes: []Change{{Kind: ChangeRoot, Value: []byte(`{"Balance":1}`), StateVersion: 1}},
+			Sends:   []*Message{{ID: MessageID{Source: 17, Destination: 4}, Kind: MessageSend, Target: account, Handler: "note"}},
+			Remind:  []Reminder{{Name: "once", Handler: "interest", Due: 1_760_000_060_000_000_000}},
+			Forget:  []string{"monthly"},
+			Tasks:   []Task{{Run: 14, Step: 1, Activity: "mail", Silent: true}},
+		},
+		Decided: InvocationID{0, 17, 15: 4},
 	}
 }
 

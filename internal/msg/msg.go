@@ -113,6 +113,7 @@ const (
 	CodeDeadlineExceeded  = "deadline_exceeded"
 	CodeUnavailable       = "unavailable"
 	CodeUnhandled         = "unhandled" // a machine has no reaction to the message
+	CodeWouldDeadlock     = "would_deadlock"
 )
 
 // Error is an error as data: an outcome of a handler, or a refusal or fault of
@@ -215,6 +216,9 @@ const (
 	OperationPause                        // let a workflow take no step until OperationResume
 	OperationRestart                      // end a workflow's run and begin another with the same input
 	OperationResolve                      // complete the promise Promise with Payload or Err
+	OperationRaise                        // apply the event Handler to Refs, the first of which is Target; without Wait, answered when it is durable
+	OperationLocks                        // list locks that are held; Reply.Locks
+	OperationRelease                      // give back the lock of Target that Holder has, or with none, all that are held there
 	OperationCount                        // number of operations
 )
 
@@ -230,14 +234,16 @@ type Request struct {
 	NotBefore   Time // OperationSubmit: not before this time
 	Deadline    Time // do not begin after this time
 	Invocation  InvocationID
-	After       string // OperationList: keys after this one; OperationParked, OperationDeadLetters: places after this one
-	Limit       int    // OperationList, OperationParked, OperationDeadLetters: at most so many; the latter two: 0 is all
-	Wait        bool   // OperationResult, OperationDescribe: answer when it has ended
+	After       string // OperationList: keys after this one; OperationParked, OperationDeadLetters, OperationLocks: places after this one
+	Limit       int    // OperationList, OperationParked, OperationDeadLetters, OperationLocks: at most so many; all but the first: 0 is all
+	Wait        bool   // OperationResult, OperationDescribe, OperationRaise: answer when it has ended
 	Mode        Mode   // not 0: Target is taken for a workflow, and Handler for one of its with this mode
 	OnConflict  ConflictPolicy
 	Promise     PromiseID      // OperationResolve; Target is its workflow
 	Err         *Error         // OperationResolve: rejects
 	Status      WorkflowStatus // OperationList: only workflows that stand so; WorkflowNone: all
+	Refs        []Ref          // OperationRaise
+	Holder      Holder         // OperationRelease
 }
 
 // Reply answers a request. Which fields are set depends on the operation.
@@ -255,6 +261,7 @@ type Reply struct {
 	Reminders   []Reminder
 	Parked      []Parked
 	DeadLetters []DeadLetter
+	Locks       []Lock
 }
 
 // Status of an invocation.
@@ -301,7 +308,8 @@ func (d *DeadLetter) Place() string { return string(d.ID[:]) }
 // MessageKind says what a message is. The numbers are on the wire.
 type MessageKind uint8
 
-// The message kinds. Those of locks and events are reserved.
+// The message kinds. A grant and an acknowledgement of an event are reserved:
+// both are replies.
 const (
 	MessageCall MessageKind = iota + 1
 	MessageSend
@@ -367,6 +375,9 @@ type Message struct {
 	Invocation  InvocationID
 	Reminder    string // MessageTimer: name of the reminder that fired
 	OnConflict  ConflictPolicy
+	Hold        Holder    // done under the locks that it holds; of a lock message: who asks for them, or gives them back
+	Chain       []Holder  // who waits for the outcome, directly or not, and holds locks
+	Keys        []LockKey // of messages about locks and events: what they visit, in order
 }
 
 // Reminder is a named timer of an instance that sends it a message.
@@ -423,9 +434,12 @@ type Record struct {
 	Kinds       []KindRule     // the kind table
 	Epoch       Epoch
 	CodeVersion string
-	Workflow    *Workflow  // how the instance, a workflow, stands from here on; nil: as before
-	Tasks       []Task     // of the instance, begun or about to be tried again
-	TasksEnded  []TaskName // of the instance
+	Workflow    *Workflow    // how the instance, a workflow, stands from here on; nil: as before
+	Tasks       []Task       // of the instance, begun or about to be tried again
+	TasksEnded  []TaskName   // of the instance
+	Locks       []LockChange // to the instance
+	Prepared    *Prepared    // what an event comes to at the instance, if it is committed
+	Decided     InvocationID // the event of which nothing is prepared at the instance any more
 }
 
 // AttemptCount remembers how often an input has begun to run. Count 0 forgets.
@@ -500,6 +514,7 @@ const (
 	ModeWorkflow // HandlerRun: takes steps
 	ModeSignal   // buffered, and delivered to the workflow
 	ModeQuery    // looks at a workflow, between its steps
+	ModeEvent    // takes an event, as an update that is kept only if all take it
 )
 
 // Form says what the instances of a kind are. The numbers are on the wire.
@@ -633,6 +648,10 @@ type Outgoing struct {
 	Kind       MessageKind // 0 is MessageSend, or MessageCall if there is a step
 	Step       StepNumber  // that the answer is for; 0: nobody waits
 	OnConflict ConflictPolicy
+	Hold       bool // done under the locks that the run holds, or was begun under
+
+	// MessageEventPrepare: Handler is the event.
+	Refs []Ref // that it names
 }
 
 // Outcome is what a run of a handler came to.
@@ -664,6 +683,7 @@ type Outcome struct {
 	Steps    []Step       // what the turn adds to the journal
 	Promises []StepNumber // that were made
 	Ended    bool         // the workflow has ended with Output or Err, or Tail begins a new run
+	Lock     *LockKeys    // keys that the run wants to hold from now on; nil: none
 	Begin    []Delivery   // with Tail to itself: what the new run is told after its input
 }
 

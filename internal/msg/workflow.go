@@ -75,6 +75,9 @@ type Workflow struct {
 	EndedAt     Time
 	Output      Payload
 	Err         *Error
+	Locks       []LockKey // that the run holds or waits for, in the order in which they are taken
+	Chain       []Holder  // who waits for the run, directly or not, and holds locks
+	Hold        Holder    // under whose locks the run was begun; zero: nobody's
 }
 
 // DeliveryKind says what a run is told. The numbers are on the wire.

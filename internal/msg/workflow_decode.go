@@ -51,8 +51,22 @@ func (w *Workflow) decode(d *Decoder) {
 		case 13:
 			w.Err = d.ErrorValue()
 		default:
-			d.Unknown()
+			w.decodeLocks(d)
 		}
+	}
+}
+
+// decodeLocks decodes what locks have to do with a workflow.
+func (w *Workflow) decodeLocks(d *Decoder) {
+	switch d.Field() {
+	case 14:
+		w.Locks = append(w.Locks, d.lockKey())
+	case 15:
+		w.Chain = append(w.Chain, d.holder())
+	case 16:
+		w.Hold = d.holder()
+	default:
+		d.Unknown()
 	}
 }
 

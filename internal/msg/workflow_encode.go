@@ -20,7 +20,14 @@ func AppendWorkflow(b []byte, w *Workflow) []byte {
 	b = AppendTimeField(b, 10, w.StartedAt)
 	b = AppendTimeField(b, 11, w.EndedAt)
 	b = AppendPayloadField(b, 12, &w.Output)
-	return AppendErrorField(b, 13, w.Err)
+	b = AppendErrorField(b, 13, w.Err)
+	for i := range w.Locks {
+		b = appendLockKeyElement(b, 14, &w.Locks[i])
+	}
+	for i := range w.Chain {
+		b = appendHolderElement(b, 15, &w.Chain[i])
+	}
+	return appendHolderField(b, 16, &w.Hold)
 }
 
 // AppendWorkflowField appends how a workflow stands as a sub-message.
