@@ -34,6 +34,8 @@ func (p *Partition) arrive(m *msg.Message) {
 	switch {
 	case m.Kind == msg.MessageReply && !m.ReplyTo.Workflow():
 		p.takeReply(m)
+	case m.Kind == msg.MessageLockRelease:
+		p.takeRelease(m)
 	case m.NotBefore > p.now:
 		p.accept(m)
 	default:

@@ -80,6 +80,9 @@ func dumpInstance(b *strings.Builder, i *instance) {
 		for _, t := range i.owned.tasks {
 			inbox = append(inbox, fmt.Sprintf("  task %x", msg.AppendTask(nil, &t.Task)))
 		}
+		for _, h := range i.owned.locks {
+			inbox = append(inbox, fmt.Sprintf("  lock %s %d shared %v since %d", h.Holder.Workflow, h.Holder.Run, h.Shared, h.Since))
+		}
 		if i.owned.workflow != nil {
 			inbox = append(inbox, fmt.Sprintf("  workflow %x", msg.AppendWorkflow(nil, i.owned.workflow)))
 		}

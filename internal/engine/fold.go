@@ -162,7 +162,7 @@ func (p *Partition) touch(own *instance, r *msg.Record) {
 
 func ownsAny(r *msg.Record) bool {
 	return len(r.Changes) > 0 || len(r.Finished) > 0 || len(r.Remind) > 0 || len(r.Forget) > 0 ||
-		r.Workflow != nil || len(r.Tasks) > 0 || len(r.TasksEnded) > 0
+		r.Workflow != nil || len(r.Tasks) > 0 || len(r.TasksEnded) > 0 || len(r.Locks) > 0
 }
 
 func (p *Partition) foldInstance(i *instance, r *msg.Record) {
@@ -198,6 +198,9 @@ func (p *Partition) foldInstance(i *instance, r *msg.Record) {
 		p.setWorkflow(i, r.Workflow)
 	}
 	p.foldTasks(i, r)
+	for n := range r.Locks {
+		p.foldLock(i, &r.Locks[n], r.Time)
+	}
 	if p.out != nil {
 		p.armTTL(i)
 	}
@@ -311,6 +314,9 @@ func (p *Partition) CheckKinds(kinds []msg.Kind) ([]msg.KindRule, error) {
 	for _, k := range kinds {
 		rule := msg.KindRule{Kind: k.Name, Affinity: k.Affinity, HashKind: hashKind, Partition: uint32(p.config.Partitions), Form: k.Form}
 		known, ok := p.rules.Get(k.Name)
+		if err := checkSpace(&k, kinds); err != nil {
+			return nil, err
+		}
 		switch {
 		case !ok:
 			added = append(added, rule)
@@ -326,6 +332,21 @@ func (p *Partition) CheckKinds(kinds []msg.Kind) ([]msg.KindRule, error) {
 		}
 	}
 	return added, nil
+}
+
+// checkSpace refuses an affinity with the name of a kind that is locked as
+// something else: the lock of a space is kept at the instance of that name.
+func checkSpace(k *msg.Kind, kinds []msg.Kind) error {
+	for n := range kinds {
+		other := &kinds[n]
+		if k.Affinity != other.Name || k.Affinity == "" || k.Affinity == k.Name {
+			continue
+		}
+		if other.Form == msg.FormWorkflow || other.Affinity != "" && other.Affinity != k.Affinity {
+			return fmt.Errorf("the affinity of kind %s has the name of kind %s, which does not belong to it; give it another name", k.Name, other.Name)
+		}
+	}
+	return nil
 }
 
 func formName(f msg.Form) string {

@@ -30,10 +30,11 @@ type instance struct {
 
 // owned is what few instances have. It is durable.
 type owned struct {
-	reminders []*reminder   // sorted by name
-	inbox     []*accepted   // sorted by id
-	workflow  *msg.Workflow // replaced, never changed; nil: none has begun
-	tasks     []*task       // sorted by name
+	reminders []*reminder      // sorted by name
+	inbox     []*accepted      // sorted by id
+	workflow  *msg.Workflow    // replaced, never changed; nil: none has begun
+	tasks     []*task          // sorted by name
+	locks     []msg.LockHolder // of the key; all shared, or one
 	// ---- volatile from here on
 
 	ttl      *timer   // armed
@@ -59,6 +60,7 @@ type accepted struct {
 type live struct {
 	queue   fifo[*input]
 	aside   []*input // that turns have deferred, in order
+	passed  int      // inputs at the front of the queue that have to wait for a lock; see next
 	running *run
 	faults  uint32   // in a row
 	retryAt msg.Time // nothing runs before
@@ -86,8 +88,11 @@ type input struct {
 	inbox     msg.Index    // > 0: durable here
 	task      msg.TaskName // of the activity whose outcome it is; zero: none
 	arrived   msg.Time
-	attempts  uint32 // begun so far
-	recorded  bool   // attempts are in a record
+	order     uint64     // of its arrival in a queue
+	timer     *timer     // when a visit is given up
+	refused   *msg.Error // not nil: it is not done, for this reason
+	attempts  uint32     // begun so far
+	recorded  bool       // attempts are in a record
 	settled   bool
 	attempted bool // it has begun to run in this process
 

@@ -13,13 +13,15 @@ import (
 // deed is a line of a script: what a workflow does next. A script waits for each
 // line before it goes on, unless the line says Start.
 type deed struct {
-	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, fail, again, tail
+	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, lock, fail, again, tail
 	Name  string // key of a thing, id of a child, name of an activity or signal
 	For   time.Duration
 	Start bool // do not wait: "gather" does
 	Sub   []deed
 	Task  msg.Task // activity: policy
 	To    *branch  // plan, pass on: what is called, or answers
+	Keys  []msg.LockKey
+	Hold  bool // under the locks that are held
 }
 
 func script(deeds ...deed) msg.Payload {
@@ -171,7 +173,7 @@ func (in *interpreter) ask(d *deed) int {
 		return in.step
 	}
 	number, kind := msg.StepNumber(in.step), msg.StepCall
-	out := msg.Outgoing{Target: ref(d.Name), Step: number}
+	out := msg.Outgoing{Target: ref(d.Name), Step: number, Hold: d.Hold}
 	switch d.Do {
 	case "call", "read":
 		out.Handler = map[string]string{"call": "add", "read": "get"}[d.Do]
@@ -188,9 +190,15 @@ func (in *interpreter) ask(d *deed) int {
 	case "cancel":
 		kind, out.Target, out.Step, out.Kind = msg.StepCancel, msg.Ref{Kind: "flow", Key: d.Name}, 0, msg.MessageCancel
 		in.outcome.Sends = append(in.outcome.Sends, out)
+	case "lock":
+		kind = msg.StepLock
+		in.outcome.Lock = &msg.LockKeys{Step: number, Keys: d.Keys}
+		if d.For > 0 {
+			in.outcome.Lock.Deadline = in.turn.Now + msg.Time(d.For)
+		}
 	case "plan":
 		out = outgoingOf(d.To)
-		out.Step = number
+		out.Step, out.Hold = number, d.Hold
 		in.outcome.Sends = append(in.outcome.Sends, out)
 	case "activity":
 		kind = msg.StepActivity

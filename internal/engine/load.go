@@ -218,6 +218,8 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 			i.own().remind(d.Reminder())
 		case 10:
 			p.setWorkflow(i, d.Workflow())
+		case 11:
+			i.own().locks = append(i.owned.locks, d.LockHolder())
 		default:
 			d.Unknown()
 		}
@@ -228,6 +230,7 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 	}
 	p.instances[i.ref] = i
 	p.order.Load(i)
+	p.listLock(i)
 	if i.exists {
 		p.stats.Entities++
 	}

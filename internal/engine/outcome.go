@@ -109,6 +109,7 @@ func outgoingBytes(o *msg.Outgoing) int {
 func (p *Partition) consume(r *msg.Record, in *input, o *msg.Outcome) {
 	in.settled = true
 	p.aging.remove(in)
+	p.timers.disarm(in.timer)
 	m := in.message
 	switch {
 	case in.external:
@@ -180,12 +181,16 @@ func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
 }
 
 func (p *Partition) sendOutgoing(r *msg.Record, sender msg.Ref, out *msg.Outgoing, kind msg.MessageKind, to msg.ReplyTo, traceparent string) {
-	m := &msg.Message{
+	p.send(r, messageTo(sender, out, kind, to, traceparent), p.place(out.Target, out.Affinity))
+}
+
+// messageTo makes a message of what a program hands over.
+func messageTo(sender msg.Ref, out *msg.Outgoing, kind msg.MessageKind, to msg.ReplyTo, traceparent string) *msg.Message {
+	return &msg.Message{
 		Kind: kind, Sender: sender, Target: out.Target, Handler: out.Handler, Payload: out.Payload,
 		Headers: out.Headers, Traceparent: traceparent, Deadline: out.Deadline,
 		NotBefore: out.NotBefore, ReplyTo: to, Identity: out.Identity, OnConflict: out.OnConflict,
 	}
-	p.send(r, m, p.place(out.Target, out.Affinity))
 }
 
 // finish answers whoever waits for an input, or hands the obligation on, and
@@ -253,7 +258,8 @@ func (p *Partition) passOn(in *input) {
 func empty(r *msg.Record) bool {
 	return len(r.Consumed) == 0 && len(r.Finished) == 0 && len(r.Changes) == 0 && len(r.Outbox) == 0 &&
 		len(r.Remind) == 0 && len(r.Forget) == 0 && len(r.Answers) == 0 && len(r.Attempts) == 0 &&
-		len(r.DeadLetters) == 0 && len(r.Discarded) == 0 && r.Workflow == nil && len(r.Tasks) == 0 && len(r.TasksEnded) == 0
+		len(r.DeadLetters) == 0 && len(r.Discarded) == 0 && r.Workflow == nil && len(r.Tasks) == 0 && len(r.TasksEnded) == 0 &&
+		len(r.Locks) == 0
 }
 
 // handOver passes the obligation to answer to a tail call.
@@ -271,7 +277,9 @@ func (p *Partition) handOver(r *msg.Record, in *input, tail *msg.Outgoing, known
 	if len(tail.Headers) == 0 {
 		tail.Headers = in.message.Headers
 	}
-	p.sendOutgoing(r, in.target.ref, tail, msg.MessageTailCall, to, in.message.Traceparent)
+	m := messageTo(in.target.ref, tail, msg.MessageTailCall, to, in.message.Traceparent)
+	m.Chain = in.message.Chain
+	p.send(r, m, p.place(tail.Target, tail.Affinity))
 }
 
 // sendReply sends an outcome to the partition where its caller is known.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/tidwall/btree"
@@ -13,6 +14,7 @@ import (
 type Partition struct {
 	config Config
 	kinds  map[string]*kind
+	spaces map[string][]string // kinds that have their locks in common, by space
 
 	// Durable: the fold of the records.
 	index       msg.Index
@@ -31,6 +33,7 @@ type Partition struct {
 	outboxBytes     int
 	inboxBytes      int
 	deadLetterBytes int
+	locked          btree.Map[string, *instance] // owners of locks that are held
 
 	// Volatile: rebuilt by Recover.
 	timers     timers
@@ -47,6 +50,8 @@ type Partition struct {
 	ackDue     msg.Time
 	queued     int // inputs that wait
 	aside      int // inputs that turns have deferred
+	requests   int // those of them that are for locks
+	arrivals   uint64
 	parked     btree.Map[string, *instance]
 	checkpoint *checkpoint // nil: none is being taken
 	loading    *instance   // whose entries Load takes next
@@ -132,6 +137,7 @@ func New(c Config) *Partition {
 	p := &Partition{
 		config:    c,
 		kinds:     map[string]*kind{},
+		spaces:    map[string][]string{},
 		instances: map[msg.Ref]*instance{},
 		outboxes:  make([]outbox, c.Partitions),
 		consumed:  make([]consumed, c.Partitions),
@@ -145,6 +151,8 @@ func New(c Config) *Partition {
 	p.order = btree.NewBTreeGOptions(func(a, b *instance) bool { return a.ref.Compare(b.ref) < 0 }, btree.Options{NoLocks: true})
 	for _, k := range c.Kinds {
 		p.kinds[k.Name] = newKind(k)
+		space := cmp.Or(k.Affinity, k.Name)
+		p.spaces[space] = append(p.spaces[space], k.Name)
 	}
 	return p
 }
@@ -168,6 +176,7 @@ func (p *Partition) Index() msg.Index { return p.index }
 func (p *Partition) Stats() Stats {
 	s := p.stats
 	s.OutboxBytes, s.Queued, s.Aside, s.Running = p.outboxBytes, p.queued, p.aside, p.runs.len
+	s.Locked, s.LockRequests = p.locked.Len(), p.requests
 	s.Parked, s.Timers = p.parked.Len(), p.timers.set.Len()
 	s.Answers = p.answers.ended.len + p.answers.pending.len
 	s.AnswerBytes = p.answers.ended.bytes + p.answers.pending.bytes

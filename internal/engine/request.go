@@ -31,6 +31,8 @@ var requests = [...]func(*Partition, *msg.Request, msg.Waiter){
 	msg.OperationPause:       (*Partition).requestPause,
 	msg.OperationRestart:     (*Partition).requestRestart,
 	msg.OperationResolve:     (*Partition).requestResolve,
+	msg.OperationLocks:       (*Partition).requestLocks,
+	msg.OperationRelease:     (*Partition).requestRelease,
 }
 
 func (p *Partition) stepRequest(c *msg.Command) {
@@ -70,7 +72,7 @@ func (p *Partition) requestCall(r *msg.Request, w msg.Waiter) {
 		p.requestRead(r, w)
 		return
 	case h.Mode == msg.ModeQuery:
-		p.requestQuery(r, h, w)
+		p.queueRead(r, h, w)
 		return
 	case h.Mode == msg.ModeSignal:
 		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument, "%s of %s is a signal, which nobody answers; submit it", h.Name, r.Target.Kind)
@@ -309,6 +311,10 @@ func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
 	target := p.find(r.Target)
 	if target == nil {
 		target = &instance{ref: r.Target, kind: p.kinds[r.Target.Kind]}
+	}
+	if r.Operation == msg.OperationCall && p.waitsForLock(target) {
+		p.queueRead(r, h, w)
+		return
 	}
 	if k := target.kind; (k.Strict || k.Initialised) && !target.exists {
 		p.answer(w, p.seen(target), msg.Reply{Err: notCreated(r.Target)})

@@ -14,6 +14,7 @@ type Stats struct {
 	OldestAnswer                           msg.Time
 	Timers                                 int
 	Workflows, Tasks                       int // that have not ended
+	Locked, LockRequests                   int // keys that are locked, and requests that wait
 	TasksAsked, TaskRetries, TaskFaults    uint64
 }
 
@@ -38,6 +39,8 @@ func (s Stats) Add(o Stats) Stats {
 	s.Timers += o.Timers
 	s.Workflows += o.Workflows
 	s.Tasks += o.Tasks
+	s.Locked += o.Locked
+	s.LockRequests += o.LockRequests
 	s.TasksAsked += o.TasksAsked
 	s.TaskRetries += o.TaskRetries
 	s.TaskFaults += o.TaskFaults

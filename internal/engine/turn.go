@@ -75,7 +75,18 @@ func (p *Partition) push(in *input) {
 		in.target.live = p.newLive()
 	}
 	in.target.live.queue.push(in)
-	p.queued++
+	p.arrivals++
+	in.order = p.arrivals
+	p.countQueued(in, 1)
+	p.awaitDeadline(in)
+}
+
+// countQueued counts the inputs that wait.
+func (p *Partition) countQueued(in *input, by int) {
+	p.queued += by
+	if in.message.Kind == msg.MessageLockRequest {
+		p.requests += by
+	}
 }
 
 // recall finds out how often the input began to run before the process ended.
@@ -126,16 +137,16 @@ const startBatch = 256
 // start runs the next input of an instance, if it may. Inputs that need no
 // handler to be settled are settled on the way.
 func (p *Partition) start(i *instance) {
-	count := 0
-	for l := i.live; l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt; count++ {
+	for count := 0; p.mayStart(i) && !i.isWorkflow(); count++ {
 		if count >= startBatch {
 			p.startLater(i, p.now)
 			return
 		}
-		if i.isWorkflow() {
+		in := p.next(i)
+		if in == nil {
 			break
 		}
-		if givenUp := p.begun(p.dequeue(i)); givenUp {
+		if givenUp := p.begun(in); givenUp {
 			count = startBatch
 		}
 	}
@@ -144,6 +155,12 @@ func (p *Partition) start(i *instance) {
 		return
 	}
 	p.release(i)
+}
+
+// mayStart says that the next input of an instance may run.
+func (p *Partition) mayStart(i *instance) bool {
+	l := i.live
+	return l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt
 }
 
 // startLater lets a tick go on.
@@ -156,14 +173,16 @@ func (p *Partition) startLater(i *instance, at msg.Time) {
 }
 
 func (p *Partition) dequeue(i *instance) *input {
-	p.queued--
-	return i.live.queue.pop()
+	in := i.live.queue.pop()
+	p.countQueued(in, -1)
+	return in
 }
 
 // putBack puts an input that was not consumed before all others.
 func (p *Partition) putBack(in *input) {
-	p.queued++
+	p.countQueued(in, 1)
 	in.target.live.queue.pushFront(in)
+	in.target.live.passed = 0
 }
 
 // begun settles an input, or runs its handler. It reports whether the input was
@@ -171,6 +190,10 @@ func (p *Partition) putBack(in *input) {
 func (p *Partition) begun(in *input) (givenUp bool) {
 	m, i := in.message, in.target
 	switch {
+	case in.refused != nil:
+		p.complete(in, &msg.Outcome{Err: in.refused})
+	case m.Kind == msg.MessageLockRequest:
+		p.grant(in)
 	case m.Kind == msg.MessageTimer && !p.stillSet(in):
 		in.settled = true
 	case m.Deadline > 0 && p.now > m.Deadline:
@@ -252,6 +275,7 @@ func (p *Partition) stepOutcome(c *msg.Command) {
 	entry.target.live.running = nil
 	p.conclude(entry.input, c.Outcome)
 	p.start(entry.target)
+	p.startOwner(entry.target)
 }
 
 // stepAbandon gives a run up.

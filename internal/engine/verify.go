@@ -80,7 +80,7 @@ func (p *Partition) verifyAging() {
 
 func (p *Partition) verifyInstances() {
 	inbox, queued, aside, parked, entities, reminders := 0, 0, 0, 0, 0, 0
-	workflows, tasks := 0, 0
+	workflows, tasks, locked, requests := 0, 0, 0, 0
 	p.order.Scan(func(i *instance) bool {
 		invariant.Check(p.instances[i.ref] == i, "%s is in the order and not in the map", i.ref)
 		invariant.Check(i.index <= p.index && i.version <= i.index && i.rootIndex <= i.version, "%s has index %d, version %d, root %d of %d",
@@ -102,8 +102,12 @@ func (p *Partition) verifyInstances() {
 				workflows++
 			}
 			verifyWorkflow(i)
+			if len(i.owned.locks) > 0 {
+				locked++
+			}
+			verifyLock(i)
 		}
-		q, isParked := p.verifyLive(i)
+		q, isParked := p.verifyLive(i, &requests)
 		queued += q
 		aside += p.verifyAside(i)
 		if isParked {
@@ -113,6 +117,8 @@ func (p *Partition) verifyInstances() {
 	})
 	invariant.Check(p.order.Len() == len(p.instances), "%d instances are in the order, %d in the map", p.order.Len(), len(p.instances))
 	invariant.Check(inbox == p.inboxBytes, "inboxes hold %d bytes and count %d", inbox, p.inboxBytes)
+	invariant.Check(locked == p.locked.Len() && requests == p.requests, "%d keys are locked and %d requests wait, %d and %d are counted",
+		locked, requests, p.locked.Len(), p.requests)
 	invariant.Check(queued == p.queued, "%d inputs are queued, %d counted", queued, p.queued)
 	invariant.Check(aside == p.aside, "%d inputs wait aside, %d counted", aside, p.aside)
 	invariant.Check(parked == p.parked.Len(), "%d instances are parked, %d listed", parked, p.parked.Len())
@@ -136,6 +142,24 @@ func verifyWorkflow(i *instance) {
 	}
 }
 
+// verifyLock checks that a lock is held by one, or shared by all, and by each
+// once.
+func verifyLock(i *instance) {
+	held := i.owned.locks
+	for n := range held {
+		invariant.Check(len(held) == 1 || held[n].Shared, "the lock of %s is held by %d, and not shared by %s", i.ref, len(held), held[n].Holder.Workflow)
+		invariant.Check(findHolder(held, held[n].Holder) == &held[n], "%s holds the lock of %s twice", held[n].Holder.Workflow, i.ref)
+	}
+}
+
+// waitsAtFence says that what is queued at an instance waits for a lock, or for
+// what goes on beside it before it can have one.
+func (p *Partition) waitsAtFence(i *instance) bool {
+	f := p.fence(i)
+	first := *i.live.queue.at(0)
+	return len(f.holders) > 0 || f.request != nil || first.message.Kind == msg.MessageLockRequest && p.isBusy(i)
+}
+
 // waitsForOthers says that what is queued at a workflow need not go on by
 // itself: it has not begun, was paused, or creates an entity.
 func waitsForOthers(i *instance) bool {
@@ -145,7 +169,7 @@ func waitsForOthers(i *instance) bool {
 
 // verifyLive checks the volatile side of an instance: something is to happen
 // there, and what it waits for can come.
-func (p *Partition) verifyLive(i *instance) (queued int, parked bool) {
+func (p *Partition) verifyLive(i *instance, requests *int) (queued int, parked bool) {
 	l := i.live
 	if l == nil {
 		invariant.Check(i.index > 0, "%s never came to be and nothing waits there", i.ref)
@@ -155,12 +179,15 @@ func (p *Partition) verifyLive(i *instance) (queued int, parked bool) {
 	if r := l.running; r != nil {
 		invariant.Check(p.runs.slots[r.id&(1<<slotBits-1)] == r && r.target == i && (r.input != nil || r.group != nil), "%s runs %d, which is not known", i.ref, r.id)
 	}
-	invariant.Check(l.queue.len() == 0 || l.running != nil || l.parked != nil || p.timers.set.Len() > 0 || waitsForOthers(i),
+	invariant.Check(l.queue.len() == 0 || l.running != nil || l.parked != nil || p.timers.set.Len() > 0 || waitsForOthers(i) || p.waitsAtFence(i),
 		"%d inputs wait at %s and nothing will start them", l.queue.len(), i.ref)
 	invariant.Check(l.culprit == nil || l.queue.len() > 0 && *l.queue.at(0) == l.culprit, "%s is parked on an input that is not its first", i.ref)
 	for n := range l.queue.len() {
 		in := *l.queue.at(n)
 		invariant.Check(!in.settled && in.target == i, "a settled input waits at %s", i.ref)
+		if in.message.Kind == msg.MessageLockRequest {
+			*requests++
+		}
 	}
 	return l.queue.len(), l.parked != nil
 }

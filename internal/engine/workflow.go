@@ -102,8 +102,10 @@ func (p *Partition) advanceOnce(i *instance) bool {
 
 // take takes an input out of the queue of an instance.
 func (p *Partition) take(i *instance, n int) *input {
-	p.queued--
-	return i.live.queue.take(n)
+	in := i.live.queue.take(n)
+	p.countQueued(in, -1)
+	i.live.passed = 0
+	return in
 }
 
 // settleIdle settles the first input of a workflow that does not run. Signals
@@ -147,7 +149,7 @@ func notBegun(ref msg.Ref) *msg.Error {
 // dismiss consumes what comes too late to be told.
 func (p *Partition) dismiss(in *input) {
 	r := p.record(msg.RecordStep)
-	r.Instance = in.target.ref
+	r.Instance = in.message.Target // whose inbox it may be in
 	p.consume(r, in, &msg.Outcome{})
 	if !empty(r) {
 		p.commit(r)
@@ -242,6 +244,7 @@ func (p *Partition) finishTurn(entry *run, o *msg.Outcome) {
 		p.completeTurn(entry, o)
 	}
 	p.start(i)
+	p.startOwner(i) // what has created an entity may have ended
 }
 
 func (g *group) bytes() (total int) {
@@ -290,7 +293,10 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 	journal := msg.Entry{Time: g.now, Deliveries: g.deliveries, Steps: o.Steps}
 	r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeAppend, Field: msg.JournalField, Value: msg.AppendEntry(nil, &journal)})
 	for n := range o.Sends {
-		p.sendStep(r, i, w.Run, &o.Sends[n], g.message(i).Traceparent)
+		p.sendStep(r, i, &w, &o.Sends[n], g.message(i).Traceparent)
+	}
+	if o.Lock != nil {
+		header = p.askLocks(r, i, &w, o.Lock, g.message(i).Traceparent) || header
 	}
 	if header {
 		r.Workflow = &w
@@ -316,10 +322,10 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 
 // sendStep sends a message that a workflow asked for. What a step waits for is
 // answered to the step.
-func (p *Partition) sendStep(r *msg.Record, i *instance, run msg.Index, out *msg.Outgoing, traceparent string) {
+func (p *Partition) sendStep(r *msg.Record, i *instance, w *msg.Workflow, out *msg.Outgoing, traceparent string) {
 	kind, to := out.Kind, msg.ReplyTo{}
 	if out.Step > 0 {
-		to = msg.ReplyTo{Origin: p.config.Partition, Target: i.ref, Run: run, Step: out.Step}
+		to = msg.ReplyTo{Origin: p.config.Partition, Target: i.ref, Run: w.Run, Step: out.Step}
 	}
 	switch {
 	case kind == 0 && out.Step > 0:
@@ -327,5 +333,7 @@ func (p *Partition) sendStep(r *msg.Record, i *instance, run msg.Index, out *msg
 	case kind == 0:
 		kind = msg.MessageSend
 	}
-	p.sendOutgoing(r, i.ref, out, kind, to, traceparent)
+	m := messageTo(i.ref, out, kind, to, traceparent)
+	underLocks(m, i, w, out.Hold)
+	p.send(r, m, p.place(out.Target, out.Affinity))
 }

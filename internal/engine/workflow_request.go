@@ -9,8 +9,9 @@ import (
 
 // This file answers requests about workflows.
 
-// requestQuery lets a query look at a workflow, between two of its turns.
-func (p *Partition) requestQuery(r *msg.Request, h *handler, w msg.Waiter) {
+// queueRead lets a read wait for its turn: a query looks at a workflow between two
+// of its turns, and a read of an entity waits for a lock.
+func (p *Partition) queueRead(r *msg.Request, h *handler, w msg.Waiter) {
 	if !p.admit(r, identity{}, w) {
 		return
 	}
@@ -213,6 +214,7 @@ func (p *Partition) requestRestart(r *msg.Request, w msg.Waiter) {
 	record := p.record(msg.RecordStep)
 	record.Instance = i.ref
 	p.cancelChildren(record, i)
+	p.returnLocks(record, i, &known)
 	p.dropOutstanding(record, i)
 	if i.entries() > 0 {
 		record.Changes = append(record.Changes, msg.Change{Kind: msg.ChangeClear, Field: msg.JournalField})
@@ -220,6 +222,7 @@ func (p *Partition) requestRestart(r *msg.Request, w msg.Waiter) {
 	record.Workflow = &msg.Workflow{
 		Run: p.index + 1, Status: msg.WorkflowRunning, Input: known.Input, Begin: []msg.Delivery{begin},
 		Callers: known.Callers, CodeVersion: p.config.CodeVersion, StartedAt: p.now,
+		Chain: known.Chain, Hold: known.Hold,
 	}
 	p.done(record, r, id, body)
 	p.commit(record)

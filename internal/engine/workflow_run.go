@@ -55,7 +55,7 @@ func (p *Partition) beginRun(in *input) {
 	w := &msg.Workflow{
 		Run: p.index + 1, Status: msg.WorkflowRunning, Input: bodyFingerprint(m.Payload),
 		Begin:       []msg.Delivery{{Kind: msg.DeliveryStart, Payload: m.Payload}},
-		CodeVersion: p.config.CodeVersion, StartedAt: p.now,
+		CodeVersion: p.config.CodeVersion, StartedAt: p.now, Chain: m.Chain, Hold: m.Hold,
 	}
 	p.addCaller(r, in, w)
 	r.Workflow = w
@@ -116,11 +116,13 @@ func (p *Partition) concludeRun(r *msg.Record, i *instance, w *msg.Workflow, o *
 	p.dropOutstanding(r, i)
 	switch {
 	case o.Tail != nil && o.Err == nil && o.Tail.Target == i.ref:
+		p.returnLocks(r, i, w)
 		p.beginAgain(r, w, o)
 		return nil
 	case o.Tail != nil && o.Err == nil:
 		p.handCallersOver(r, i, w, o.Tail)
-		w.Status, w.EndedAt = msg.WorkflowCompleted, p.now
+		p.returnLocks(r, i, w)
+		w.Status, w.EndedAt, w.Chain, w.Hold = msg.WorkflowCompleted, p.now, nil, msg.Holder{}
 		return &ending{workflow: w}
 	}
 	status := msg.WorkflowCompleted
@@ -159,7 +161,9 @@ func (p *Partition) beginAgain(r *msg.Record, w *msg.Workflow, o *msg.Outcome) {
 // handCallersOver lets a tail call answer those who wait for a workflow.
 func (p *Partition) handCallersOver(r *msg.Record, i *instance, w *msg.Workflow, tail *msg.Outgoing) {
 	for _, to := range w.Callers {
-		p.sendOutgoing(r, i.ref, tail, msg.MessageTailCall, to, "")
+		m := messageTo(i.ref, tail, msg.MessageTailCall, to, "")
+		m.Chain = w.Chain
+		p.send(r, m, p.place(tail.Target, tail.Affinity))
 	}
 	if len(w.Callers) == 0 {
 		p.sendOutgoing(r, i.ref, tail, msg.MessageSend, msg.ReplyTo{}, "")
@@ -186,8 +190,10 @@ func (p *Partition) endRun(r *msg.Record, i *instance, w *msg.Workflow, status m
 		}
 		told.local = append(told.local, to.Invocation)
 	}
+	p.returnLocks(r, i, w)
 	w.Status, w.Output, w.Err, w.EndedAt = status, answer.Payload, err, p.now
 	w.Callers, w.Begin, w.Promises, w.Paused = nil, nil, nil, false
+	w.Chain, w.Hold = nil, msg.Holder{}
 	return told
 }
 
