@@ -273,7 +273,7 @@ func (p *Partition) savePartial(b []byte, i *instance, limit int) ([]byte, bool)
 func (p *Partition) forgettable(i *instance) bool {
 	return !i.exists && i.index <= p.checkpoint.start && i.live == nil && len(i.fields) == 0 &&
 		(i.owned == nil || len(i.owned.inbox) == 0 && len(i.owned.reminders) == 0 && i.owned.ttl == nil &&
-			i.owned.workflow == nil && len(i.owned.tasks) == 0 && len(i.owned.locks) == 0)
+			i.owned.workflow == nil && len(i.owned.tasks) == 0 && len(i.owned.locks) == 0 && i.owned.prepared == nil)
 }
 
 func saveInstance(b []byte, i *instance) []byte {
@@ -295,6 +295,9 @@ func saveInstance(b []byte, i *instance) []byte {
 		}
 		for n := range i.owned.locks {
 			b = msg.AppendLockHolderField(b, 11, &i.owned.locks[n])
+		}
+		if i.owned.prepared != nil {
+			b = msg.AppendPreparedField(b, 12, i.owned.prepared)
 		}
 	}
 	return msg.CloseMessage(b, mark)

@@ -11,6 +11,7 @@ type Config struct {
 	Partition   msg.Partition
 	Partitions  int
 	Kinds       []msg.Kind
+	Events      []msg.Event
 	CodeVersion string
 	Limits      Limits
 }

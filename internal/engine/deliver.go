@@ -36,6 +36,8 @@ func (p *Partition) arrive(m *msg.Message) {
 		p.takeReply(m)
 	case m.Kind == msg.MessageLockRelease:
 		p.takeRelease(m)
+	case m.Kind == msg.MessageEventCommit || m.Kind == msg.MessageEventAbort:
+		p.takeDecision(m)
 	case m.NotBefore > p.now:
 		p.accept(m)
 	default:

@@ -80,6 +80,9 @@ func dumpInstance(b *strings.Builder, i *instance) {
 		for _, t := range i.owned.tasks {
 			inbox = append(inbox, fmt.Sprintf("  task %x", msg.AppendTask(nil, &t.Task)))
 		}
+		if i.owned.prepared != nil {
+			inbox = append(inbox, fmt.Sprintf("  prepared %x", msg.AppendPrepared(nil, i.owned.prepared)))
+		}
 		for _, h := range i.owned.locks {
 			inbox = append(inbox, fmt.Sprintf("  lock %s %d shared %v since %d", h.Holder.Workflow, h.Holder.Run, h.Shared, h.Since))
 		}

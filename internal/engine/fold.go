@@ -162,7 +162,8 @@ func (p *Partition) touch(own *instance, r *msg.Record) {
 
 func ownsAny(r *msg.Record) bool {
 	return len(r.Changes) > 0 || len(r.Finished) > 0 || len(r.Remind) > 0 || len(r.Forget) > 0 ||
-		r.Workflow != nil || len(r.Tasks) > 0 || len(r.TasksEnded) > 0 || len(r.Locks) > 0
+		r.Workflow != nil || len(r.Tasks) > 0 || len(r.TasksEnded) > 0 || len(r.Locks) > 0 ||
+		r.Prepared != nil || r.Decided != (msg.InvocationID{})
 }
 
 func (p *Partition) foldInstance(i *instance, r *msg.Record) {
@@ -201,6 +202,7 @@ func (p *Partition) foldInstance(i *instance, r *msg.Record) {
 	for n := range r.Locks {
 		p.foldLock(i, &r.Locks[n], r.Time)
 	}
+	p.foldPrepared(i, r)
 	if p.out != nil {
 		p.armTTL(i)
 	}

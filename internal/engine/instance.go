@@ -35,6 +35,7 @@ type owned struct {
 	workflow  *msg.Workflow    // replaced, never changed; nil: none has begun
 	tasks     []*task          // sorted by name
 	locks     []msg.LockHolder // of the key; all shared, or one
+	prepared  *msg.Prepared    // what an event comes to here that is not decided; nil: there is none
 	// ---- volatile from here on
 
 	ttl      *timer   // armed

@@ -13,7 +13,7 @@ import (
 // deed is a line of a script: what a workflow does next. A script waits for each
 // line before it goes on, unless the line says Start.
 type deed struct {
-	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, lock, fail, again, tail
+	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, lock, raise, raise later, fail, again, tail
 	Name  string // key of a thing, id of a child, name of an activity or signal
 	For   time.Duration
 	Start bool // do not wait: "gather" does
@@ -134,7 +134,7 @@ func (in *interpreter) run() {
 		switch {
 		case d.Start:
 			started = append(started, step)
-		case d.Do != "send" && d.Do != "cancel" && !in.ended(step):
+		case d.Do != "send" && d.Do != "cancel" && d.Do != "raise later" && !in.ended(step):
 			in.waits()
 			return
 		}
@@ -196,6 +196,15 @@ func (in *interpreter) ask(d *deed) int {
 		if d.For > 0 {
 			in.outcome.Lock.Deadline = in.turn.Now + msg.Time(d.For)
 		}
+	case "raise", "raise later":
+		kind, out.Kind, out.Handler, out.Target, out.Payload = msg.StepEvent, msg.MessageEventPrepare, d.Name, msg.Ref{}, d.Task.Input
+		for _, k := range d.Keys {
+			out.Refs = append(out.Refs, k.Ref)
+		}
+		if d.Do == "raise later" {
+			out.Step = 0
+		}
+		in.outcome.Sends = append(in.outcome.Sends, out)
 	case "plan":
 		out = outgoingOf(d.To)
 		out.Step, out.Hold = number, d.Hold

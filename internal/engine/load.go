@@ -220,6 +220,8 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 			p.setWorkflow(i, d.Workflow())
 		case 11:
 			i.own().locks = append(i.owned.locks, d.LockHolder())
+		case 12:
+			i.own().prepared = d.Prepared()
 		default:
 			d.Unknown()
 		}
@@ -231,6 +233,7 @@ func (p *Partition) loadInstance(outer *msg.Decoder) *instance {
 	p.instances[i.ref] = i
 	p.order.Load(i)
 	p.listLock(i)
+	p.countPrepared(false, i.prepared() != nil)
 	if i.exists {
 		p.stats.Entities++
 	}

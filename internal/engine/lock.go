@@ -71,7 +71,7 @@ func (p *Partition) listLock(i *instance) {
 }
 
 // isFenced says that something may have to wait for a lock, somewhere.
-func (p *Partition) isFenced() bool { return p.locked.Len()+p.requests > 0 }
+func (p *Partition) isFenced() bool { return p.locked.Len()+p.requests+p.prepared > 0 }
 
 // fence is what inputs of an instance may have to wait for.
 type fence struct {
@@ -97,14 +97,14 @@ func (p *Partition) fence(i *instance) (f fence) {
 	return f
 }
 
-// waitsForLock says whether what does not hold the lock of an instance has to
-// wait for it, even to read.
-func (p *Partition) waitsForLock(i *instance) bool {
+// isClosed says that even reads have to wait at an instance, unless they are
+// done under its lock: it is locked, or an event is prepared.
+func (p *Partition) isClosed(i *instance) bool {
 	if !p.isFenced() {
 		return false
 	}
 	f := p.fence(i)
-	return isExclusive(f.holders)
+	return isExclusive(f.holders) || i.prepared() != nil
 }
 
 // verdict says whether an input may begin.
@@ -153,8 +153,14 @@ func (p *Partition) judge(in *input, f *fence) verdict {
 	switch {
 	case m.Kind == msg.MessageLockRequest:
 		return p.judgeRequest(in)
+	case isPrepared(in.target, m):
+		return passes // again, after a crash
+	case in.target.prepared() != nil:
+		return waits
 	case !m.Hold.IsZero():
 		in.refused = lost(in, f)
+		return passes
+	case p.isPreparedBeside(in):
 		return passes
 	case len(f.holders) > 0 && (isExclusive(f.holders) || !in.reads()):
 		return waits
@@ -203,7 +209,7 @@ func (p *Partition) judgeRequest(in *input) verdict {
 // isBusy says that something goes on at the key of an owner.
 func (p *Partition) isBusy(owner *instance) (busy bool) {
 	p.beside(owner.ref, func(i *instance) {
-		busy = busy || i.live != nil && i.live.running != nil || i.initialising()
+		busy = busy || i.live != nil && i.live.running != nil || i.initialising() || i.prepared() != nil
 	})
 	return busy
 }

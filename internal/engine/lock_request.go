@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -134,11 +136,10 @@ func (p *Partition) giveBack(key msg.Ref, h msg.Holder) {
 }
 
 // requestLocks answers which keys are locked.
-func (p *Partition) requestLocks(_ *msg.Request, w msg.Waiter) {
+func (p *Partition) requestLocks(r *msg.Request, w msg.Waiter) {
 	var list []msg.Lock
-	p.locked.Scan(func(_ string, i *instance) bool {
-		list = append(list, msg.Lock{Key: i.ref, Holders: append([]msg.LockHolder(nil), i.locks()...), Waiting: i.requests()})
-		return true
+	page(&p.locked, r, func(i *instance) {
+		list = append(list, msg.Lock{Key: i.ref, Holders: slices.Clone(i.locks()), Waiting: i.requests()})
 	})
 	p.answer(w, p.index, msg.Reply{Found: true, Locks: list})
 }

@@ -36,6 +36,9 @@ func (p *Partition) refusal(i *instance, o *msg.Outcome) *msg.Error {
 	if err := i.misused(o.Changes); err != nil {
 		return err
 	}
+	if err := p.refuseRaise(o.Sends); err != nil {
+		return err
+	}
 	return p.tooMuch(i, outcomeBytes(o))
 }
 
@@ -102,6 +105,9 @@ func outgoingBytes(o *msg.Outgoing) int {
 	for _, h := range o.Headers {
 		total += len(h.Name) + len(h.Value)
 	}
+	for n := range o.Refs {
+		total += changeBytes + len(o.Refs[n].Kind) + len(o.Refs[n].Key)
+	}
 	return total
 }
 
@@ -161,7 +167,24 @@ func names(o *msg.Outcome, name string) bool {
 
 // keep writes what a turn changed and sent into its record.
 func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
-	i := in.target
+	p.keepChanges(r, in.target, o)
+	for n := range o.Sends {
+		out := &o.Sends[n]
+		p.post(r, messageTo(in.target.ref, out, kindOf(out), msg.ReplyTo{}, in.message.Traceparent), out)
+	}
+	p.addSilentTasks(r, o.Tasks)
+}
+
+// kindOf is the kind of a message that nobody waits for.
+func kindOf(out *msg.Outgoing) msg.MessageKind {
+	if out.Kind == msg.MessageEventPrepare {
+		return out.Kind
+	}
+	return msg.MessageSend
+}
+
+// keepChanges writes what a turn changed into a record.
+func (p *Partition) keepChanges(r *msg.Record, i *instance, o *msg.Outcome) {
 	switch {
 	case o.Delete && (i.exists || i.owned != nil && len(i.owned.reminders) > 0):
 		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
@@ -174,10 +197,6 @@ func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
 		r.Remind = append(r.Remind, o.Remind...)
 		r.Forget = append(r.Forget, o.Forget...)
 	}
-	for n := range o.Sends {
-		p.sendOutgoing(r, i.ref, &o.Sends[n], msg.MessageSend, msg.ReplyTo{}, in.message.Traceparent)
-	}
-	p.addSilentTasks(r, o.Tasks)
 }
 
 func (p *Partition) sendOutgoing(r *msg.Record, sender msg.Ref, out *msg.Outgoing, kind msg.MessageKind, to msg.ReplyTo, traceparent string) {
@@ -259,7 +278,7 @@ func empty(r *msg.Record) bool {
 	return len(r.Consumed) == 0 && len(r.Finished) == 0 && len(r.Changes) == 0 && len(r.Outbox) == 0 &&
 		len(r.Remind) == 0 && len(r.Forget) == 0 && len(r.Answers) == 0 && len(r.Attempts) == 0 &&
 		len(r.DeadLetters) == 0 && len(r.Discarded) == 0 && r.Workflow == nil && len(r.Tasks) == 0 && len(r.TasksEnded) == 0 &&
-		len(r.Locks) == 0
+		len(r.Locks) == 0 && r.Prepared == nil && r.Decided == (msg.InvocationID{})
 }
 
 // handOver passes the obligation to answer to a tail call.

@@ -14,6 +14,7 @@ import (
 type Partition struct {
 	config Config
 	kinds  map[string]*kind
+	events map[string]*event
 	spaces map[string][]string // kinds that have their locks in common, by space
 
 	// Durable: the fold of the records.
@@ -34,6 +35,7 @@ type Partition struct {
 	inboxBytes      int
 	deadLetterBytes int
 	locked          btree.Map[string, *instance] // owners of locks that are held
+	prepared        int                          // instances where an event is not decided
 
 	// Volatile: rebuilt by Recover.
 	timers     timers
@@ -137,6 +139,7 @@ func New(c Config) *Partition {
 	p := &Partition{
 		config:    c,
 		kinds:     map[string]*kind{},
+		events:    map[string]*event{},
 		spaces:    map[string][]string{},
 		instances: map[msg.Ref]*instance{},
 		outboxes:  make([]outbox, c.Partitions),
@@ -153,6 +156,9 @@ func New(c Config) *Partition {
 		p.kinds[k.Name] = newKind(k)
 		space := cmp.Or(k.Affinity, k.Name)
 		p.spaces[space] = append(p.spaces[space], k.Name)
+	}
+	for _, e := range c.Events {
+		p.events[e.Name] = newEvent(e)
 	}
 	return p
 }
@@ -177,6 +183,7 @@ func (p *Partition) Stats() Stats {
 	s := p.stats
 	s.OutboxBytes, s.Queued, s.Aside, s.Running = p.outboxBytes, p.queued, p.aside, p.runs.len
 	s.Locked, s.LockRequests = p.locked.Len(), p.requests
+	s.Prepared = p.prepared
 	s.Parked, s.Timers = p.parked.Len(), p.timers.set.Len()
 	s.Answers = p.answers.ended.len + p.answers.pending.len
 	s.AnswerBytes = p.answers.ended.bytes + p.answers.pending.bytes

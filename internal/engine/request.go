@@ -31,6 +31,7 @@ var requests = [...]func(*Partition, *msg.Request, msg.Waiter){
 	msg.OperationPause:       (*Partition).requestPause,
 	msg.OperationRestart:     (*Partition).requestRestart,
 	msg.OperationResolve:     (*Partition).requestResolve,
+	msg.OperationRaise:       (*Partition).requestRaise,
 	msg.OperationLocks:       (*Partition).requestLocks,
 	msg.OperationRelease:     (*Partition).requestRelease,
 }
@@ -105,7 +106,11 @@ func bodyOf(r *msg.Request) msg.Fingerprint {
 	if r.Identity.IdempotencyKey == "" {
 		return msg.Fingerprint{}
 	}
-	return msg.FingerprintOf([]byte(r.Payload.ContentType), r.Payload.Body)
+	parts := [][]byte{[]byte(r.Payload.ContentType), r.Payload.Body}
+	for n := range r.Refs {
+		parts = append(parts, msg.AppendRefField(nil, 1, &r.Refs[n]))
+	}
+	return msg.FingerprintOf(parts...)
 }
 
 func messageOf(r *msg.Request, h *handler, kind msg.MessageKind) msg.Message {
@@ -139,7 +144,7 @@ func (p *Partition) repeated(r *msg.Request, id identity, body msg.Fingerprint, 
 	case id.number == 0 && known.Body != body:
 		p.refuse(w, msg.CodeUnprocessable, msg.ClassInvalidArgument,
 			"the idempotency key was used with another body; use a new key for a new request")
-	case r.Operation == msg.OperationSubmit:
+	case r.Operation == msg.OperationSubmit || r.Operation == msg.OperationRaise && !r.Wait:
 		p.answer(w, known.index, msg.Reply{Invocation: known.Invocation})
 	case known.pending():
 		p.wait(known.Invocation, r, w)
@@ -312,7 +317,7 @@ func (p *Partition) requestRead(r *msg.Request, w msg.Waiter) {
 	if target == nil {
 		target = &instance{ref: r.Target, kind: p.kinds[r.Target.Kind]}
 	}
-	if r.Operation == msg.OperationCall && p.waitsForLock(target) {
+	if r.Operation == msg.OperationCall && p.isClosed(target) {
 		p.queueRead(r, h, w)
 		return
 	}

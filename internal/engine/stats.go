@@ -15,6 +15,7 @@ type Stats struct {
 	Timers                                 int
 	Workflows, Tasks                       int // that have not ended
 	Locked, LockRequests                   int // keys that are locked, and requests that wait
+	Prepared                               int // instances where an event is not decided
 	TasksAsked, TaskRetries, TaskFaults    uint64
 }
 
@@ -41,6 +42,7 @@ func (s Stats) Add(o Stats) Stats {
 	s.Tasks += o.Tasks
 	s.Locked += o.Locked
 	s.LockRequests += o.LockRequests
+	s.Prepared += o.Prepared
 	s.TasksAsked += o.TasksAsked
 	s.TaskRetries += o.TaskRetries
 	s.TaskFaults += o.TaskFaults

@@ -167,7 +167,7 @@ func (p *Partition) expire(i *instance) {
 	case !i.exists:
 	case last+msg.Time(i.kind.IdleTTL) > p.now:
 		p.armTTLAt(i, last+msg.Time(i.kind.IdleTTL))
-	case i.owned.asleep || i.live != nil && (i.live.running != nil || i.live.waiting() > 0) || len(p.fence(i).holders) > 0:
+	case i.owned.asleep || i.live != nil && (i.live.running != nil || i.live.waiting() > 0) || len(p.fence(i).holders) > 0 || i.prepared() != nil:
 		p.armTTLAt(i, p.now+msg.Time(i.kind.IdleTTL))
 	default:
 		r := p.record(msg.RecordStep)

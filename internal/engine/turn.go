@@ -10,11 +10,8 @@ import (
 // newInput makes an input of a message, at the instance it is for. The message
 // may be in the outbox of another partition and is not changed.
 func (p *Partition) newInput(m *msg.Message) *input {
-	target := p.instance(m.Target)
-	in := &input{message: m, target: target, arrived: p.now, operation: operationOf(m)}
-	if target.kind != nil {
-		in.handler = target.kind.handlers[m.Handler]
-	}
+	in := &input{message: m, arrived: p.now, operation: operationOf(m)}
+	p.aim(in, m.Target)
 	if in.handler != nil && m.Handler != in.handler.Name {
 		renamed := *m
 		renamed.Handler = in.handler.Name // an alias stands for the handler
@@ -190,10 +187,14 @@ func (p *Partition) putBack(in *input) {
 func (p *Partition) begun(in *input) (givenUp bool) {
 	m, i := in.message, in.target
 	switch {
+	case in.refused != nil && visits(m):
+		p.failVisit(in, in.refused)
 	case in.refused != nil:
 		p.complete(in, &msg.Outcome{Err: in.refused})
 	case m.Kind == msg.MessageLockRequest:
 		p.grant(in)
+	case m.Kind == msg.MessageEventPrepare:
+		p.prepare(in)
 	case m.Kind == msg.MessageTimer && !p.stillSet(in):
 		in.settled = true
 	case m.Deadline > 0 && p.now > m.Deadline:
@@ -247,7 +248,7 @@ func (p *Partition) run(in *input) {
 	p.runs.add(entry)
 	in.target.live.running = entry
 	p.stats.Turns++
-	*turn = msg.Turn{Run: entry.id, Mode: in.handler.Mode, Message: in.message, State: in.target.snapshot(), Now: p.now,
+	*turn = msg.Turn{Run: entry.id, Mode: in.handler.Mode, Message: in.shown(), State: in.target.snapshot(), Now: p.now,
 		Attempt: in.attempts}
 	if !isAnonymous(in) {
 		turn.Input = p.fingerprint(in)
@@ -256,6 +257,16 @@ func (p *Partition) run(in *input) {
 		turn.Workflow, turn.Previous = in.target.owned.workflow, in.target.owned.previous
 	}
 	p.dispatch(turn)
+}
+
+// shown is the message as the program sees it: for the instance that it visits.
+func (in *input) shown() *msg.Message {
+	if in.message.Target == in.target.ref {
+		return in.message
+	}
+	m := *in.message
+	m.Target = in.target.ref
+	return &m
 }
 
 // stepOutcome takes what a run came to. The outcome of a run that was given up
@@ -286,6 +297,8 @@ func (p *Partition) stepAbandon(c *msg.Command) {
 
 func (p *Partition) conclude(in *input, o *msg.Outcome) {
 	switch {
+	case in.message.Kind == msg.MessageEventPrepare:
+		p.concludeEvent(in, o)
 	case o.Fault != "":
 		p.fault(in, o.Fault)
 	case o.Panicked && !p.callerWaits(in):

@@ -80,7 +80,7 @@ func (p *Partition) verifyAging() {
 
 func (p *Partition) verifyInstances() {
 	inbox, queued, aside, parked, entities, reminders := 0, 0, 0, 0, 0, 0
-	workflows, tasks, locked, requests := 0, 0, 0, 0
+	workflows, tasks, locked, requests, prepared := 0, 0, 0, 0, 0
 	p.order.Scan(func(i *instance) bool {
 		invariant.Check(p.instances[i.ref] == i, "%s is in the order and not in the map", i.ref)
 		invariant.Check(i.index <= p.index && i.version <= i.index && i.rootIndex <= i.version, "%s has index %d, version %d, root %d of %d",
@@ -106,6 +106,9 @@ func (p *Partition) verifyInstances() {
 				locked++
 			}
 			verifyLock(i)
+			if i.owned.prepared != nil {
+				prepared++
+			}
 		}
 		q, isParked := p.verifyLive(i, &requests)
 		queued += q
@@ -119,6 +122,7 @@ func (p *Partition) verifyInstances() {
 	invariant.Check(inbox == p.inboxBytes, "inboxes hold %d bytes and count %d", inbox, p.inboxBytes)
 	invariant.Check(locked == p.locked.Len() && requests == p.requests, "%d keys are locked and %d requests wait, %d and %d are counted",
 		locked, requests, p.locked.Len(), p.requests)
+	invariant.Check(prepared == p.prepared, "an event is prepared at %d instances, %d are counted", prepared, p.prepared)
 	invariant.Check(queued == p.queued, "%d inputs are queued, %d counted", queued, p.queued)
 	invariant.Check(aside == p.aside, "%d inputs wait aside, %d counted", aside, p.aside)
 	invariant.Check(parked == p.parked.Len(), "%d instances are parked, %d listed", parked, p.parked.Len())
@@ -152,12 +156,12 @@ func verifyLock(i *instance) {
 	}
 }
 
-// waitsAtFence says that what is queued at an instance waits for a lock, or for
-// what goes on beside it before it can have one.
+// waitsAtFence says that what is queued at an instance waits for a lock or
+// an event, or for what goes on beside it before it can have a lock.
 func (p *Partition) waitsAtFence(i *instance) bool {
 	f := p.fence(i)
 	first := *i.live.queue.at(0)
-	return len(f.holders) > 0 || f.request != nil || first.message.Kind == msg.MessageLockRequest && p.isBusy(i)
+	return len(f.holders) > 0 || f.request != nil || i.prepared() != nil || first.message.Kind == msg.MessageLockRequest && p.isBusy(i)
 }
 
 // waitsForOthers says that what is queued at a workflow need not go on by

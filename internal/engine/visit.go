@@ -13,7 +13,9 @@ import (
 // what it has done.
 
 // visits says that a message visits keys, in queues.
-func visits(m *msg.Message) bool { return m.Kind == msg.MessageLockRequest }
+func visits(m *msg.Message) bool {
+	return m.Kind == msg.MessageLockRequest || m.Kind == msg.MessageEventPrepare
+}
 
 // placeOf is the place of a key on the way of a message.
 func placeOf(m *msg.Message, ref msg.Ref) int {
@@ -58,20 +60,45 @@ func (p *Partition) compareKeys(a, b msg.Ref) int {
 func (p *Partition) goOn(r *msg.Record, in *input) {
 	m, next := in.message, placeOf(in.message, in.target.ref)+1
 	if p.isHere(m, next) {
+		if in.recorded {
+			r.Attempts = append(r.Attempts, msg.AttemptCount{Input: p.fingerprint(in)})
+		}
 		if !empty(r) {
 			p.commit(r)
 		}
-		in.target = p.instance(m.Keys[next].Ref)
+		in.attempts, in.recorded = 0, false
+		p.aim(in, m.Keys[next].Ref)
 		p.enqueue(in)
 		return
 	}
 	r = p.leave(r, in)
-	if next < len(m.Keys) {
+	switch {
+	case next < len(m.Keys):
 		p.forward(r, m, next)
-	} else {
+	case m.Kind == msg.MessageEventPrepare:
+		p.passBack(r, m, msg.MessageEventCommit, next-1, nil)
+	default:
 		p.sendReply(r, m.Sender, &m.ReplyTo, &msg.Answer{}, m.Traceparent)
 	}
 	p.commit(r)
+}
+
+// aim gives an input its instance, and the handler that runs there.
+func (p *Partition) aim(in *input, ref msg.Ref) {
+	in.target, in.handler = p.instance(ref), nil
+	switch {
+	case in.message.Kind != msg.MessageEventPrepare && in.target.kind != nil:
+		in.handler = in.target.kind.handlers[in.message.Handler]
+	case in.message.Kind == msg.MessageEventPrepare && p.events[in.message.Handler] != nil:
+		in.handler = p.events[in.message.Handler].handlers[ref.Kind]
+	}
+}
+
+// recordOf begins the record of a step at an instance.
+func (p *Partition) recordOf(i *instance) *msg.Record {
+	r := p.record(msg.RecordStep)
+	r.Instance = i.ref
+	return r
 }
 
 // leave consumes a message that leaves the partition: in the record of the last
@@ -120,12 +147,18 @@ func tooLate(in *input) *msg.Error {
 	return msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable, "the deadline passed before it was the turn of %s", in.target.ref)
 }
 
-// failVisit consumes a message that does not visit the rest of its keys.
+// failVisit consumes a message that does not visit the rest of its keys. A run
+// keeps the locks that it has until it ends; an event is dropped where it is
+// prepared.
 func (p *Partition) failVisit(in *input, err *msg.Error) {
 	m := in.message
 	r := p.record(msg.RecordStep)
 	r.Instance = m.Target
 	p.consume(r, in, &msg.Outcome{})
-	p.sendReply(r, m.Sender, &m.ReplyTo, &msg.Answer{Err: err}, m.Traceparent)
+	if m.Kind == msg.MessageEventPrepare {
+		p.passBack(r, m, msg.MessageEventAbort, placeOf(m, in.target.ref)-1, err)
+	} else {
+		p.sendReply(r, m.Sender, &m.ReplyTo, &msg.Answer{Err: err}, m.Traceparent)
+	}
 	p.commit(r)
 }

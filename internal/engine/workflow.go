@@ -239,6 +239,8 @@ func (p *Partition) finishTurn(entry *run, o *msg.Outcome) {
 	case bytes > p.config.Limits.RecordBytesMax:
 		p.faultTurn(i, g, fmt.Sprintf("a turn would write %d bytes, the limit is %d; ask for less before waiting",
 			bytes, p.config.Limits.RecordBytesMax), true)
+	case p.refuseRaise(o.Sends) != nil:
+		p.faultTurn(i, g, p.refuseRaise(o.Sends).Message, true)
 	default:
 		i.live.faults = 0
 		p.completeTurn(entry, o)
@@ -335,5 +337,5 @@ func (p *Partition) sendStep(r *msg.Record, i *instance, w *msg.Workflow, out *m
 	}
 	m := messageTo(i.ref, out, kind, to, traceparent)
 	underLocks(m, i, w, out.Hold)
-	p.send(r, m, p.place(out.Target, out.Affinity))
+	p.post(r, m, out)
 }

@@ -27,7 +27,7 @@ func (n *Node) recover(ctx context.Context, last msg.FrameNumber) ([]partition.R
 	list := make([]partition.Recovered, n.config.Host.Identity().Partitions)
 	for p := range list {
 		list[p] = partition.Recovered{ID: msg.Partition(p), Engine: engine.New(engine.Config{
-			Partition: msg.Partition(p), Partitions: len(list), Kinds: description.Kinds,
+			Partition: msg.Partition(p), Partitions: len(list), Kinds: description.Kinds, Events: description.Events,
 			CodeVersion: description.CodeVersion, Limits: n.config.Limits,
 		})}
 	}

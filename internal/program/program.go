@@ -64,8 +64,9 @@ func NotServed(t *msg.TaskRun, by string) *msg.TaskOutcome {
 type Description struct {
 	App         string
 	CodeVersion string
-	Kinds       []msg.Kind // sorted by name
-	Activities  []Activity // sorted by name
+	Kinds       []msg.Kind  // sorted by name
+	Activities  []Activity  // sorted by name
+	Events      []msg.Event // sorted by name
 }
 
 // Activity describes an activity that is served.
