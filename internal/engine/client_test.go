@@ -80,7 +80,7 @@ func (c *client) act() {
 	case a.waiting != nil:
 	case a.reply == nil:
 		a.send()
-	case a.request.Operation == msg.OperationSubmit && a.status == msg.StatusUnknown:
+	case a.submitted() && a.status == msg.StatusUnknown:
 		a.sendResult()
 	case c.way != anonymously && w.chance(15) && a.plan != nil:
 		c.repeat(a)
@@ -106,6 +106,10 @@ func (c *client) begin() {
 	case kind == "brief" && w.chance(10):
 		a.request.Operation, a.request.Handler = msg.OperationDelete, ""
 	}
+	if w.chance(15) {
+		c.raise(a)
+		return
+	}
 	p := w.planner.make(kind, 2, true)
 	if kind == "flow" {
 		a.request.Target.Key, a.request.Handler = p.Token, msg.HandlerRun
@@ -118,12 +122,27 @@ func (c *client) begin() {
 		p = plan{Token: p.Token}
 	}
 	a.plan, a.request.Payload = &p, payloadOf(kind, &p)
+	c.identify(a)
+}
+
+// raise makes a new request that raises an event.
+func (c *client) raise(a *ask) {
+	w := c.w
+	f := w.planner.placed(w.planner.fact(w.planner.accounts()))
+	a.plan = &plan{Token: f.Token, Raise: f, Fail: f.Refuse != ""}
+	a.request = msg.Request{Operation: msg.OperationRaise, Target: f.refs()[0], Handler: "moved", Refs: f.refs(), Payload: f.payload(), Wait: w.chance(70)}
+	c.identify(a)
+}
+
+// identify says how a request is recognised when it is repeated, and makes it.
+func (c *client) identify(a *ask) {
+	w := c.w
 	switch c.way {
 	case bySession:
 		c.number++
 		a.request.Identity = msg.Identity{Session: c.session, SessionNumber: c.number}
 	case byKey:
-		a.request.Identity.IdempotencyKey = "key" + p.Token
+		a.request.Identity.IdempotencyKey = "key" + a.plan.Token
 		c.past = append(c.past, a)
 	}
 	w.asks = append(w.asks, a)
@@ -146,6 +165,19 @@ func (c *client) look() {
 	}
 	c.current = a
 	a.send()
+}
+
+// submitted says that the request is answered before it is done.
+func (a *ask) submitted() bool {
+	return a.request.Operation == msg.OperationSubmit || a.request.Operation == msg.OperationRaise && !a.request.Wait
+}
+
+// planned is the kind of what is asked for, as plans name it: none is an event.
+func (a *ask) planned() string {
+	if a.request.Operation == msg.OperationRaise {
+		return ""
+	}
+	return a.request.Target.Kind
 }
 
 // send makes an attempt.
@@ -222,7 +254,7 @@ func (c *client) conclude() bool {
 	case a.reply == nil:
 		a.send()
 		return false
-	case a.request.Operation == msg.OperationSubmit && a.status == msg.StatusUnknown:
+	case a.submitted() && a.status == msg.StatusUnknown:
 		a.sendResult()
 		return false
 	}
@@ -280,13 +312,13 @@ func (wt *waiter) takeUpdate(r *msg.Reply) {
 		w.violate("%s %s was refused: %v", a.request.Target, a.plan.Token, r.Err)
 	}
 	reply := *r
-	if a.request.Operation == msg.OperationSubmit {
+	if a.submitted() {
 		reply = msg.Reply{Invocation: r.Invocation} // a repeat may be answered with more
 	}
 	if a.reply != nil && !sameReply(a.reply, &reply) {
 		w.violate("%s %s was answered %+v and then %+v", a.request.Target, a.plan.Token, *a.reply, reply)
 	}
-	if a.reply == nil && a.request.Operation == msg.OperationCall {
+	if a.reply == nil && (a.request.Operation == msg.OperationCall || a.request.Operation == msg.OperationRaise && a.request.Wait) {
 		w.checkOutcome(a, r)
 	}
 	a.reply = &reply

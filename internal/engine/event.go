@@ -174,6 +174,7 @@ func (p *Partition) keepEvent(in *input, o *msg.Outcome) {
 		p.applyPrepared(r, held)
 		p.passBack(r, m, msg.MessageEventCommit, place-1, nil)
 		p.commit(r)
+		p.offer(i)
 		return
 	}
 	r.Prepared = held
@@ -213,7 +214,8 @@ func (p *Partition) faultEvent(in *input, reason string) {
 	p.stats.Faults++
 	if l.faults++; l.faults >= p.config.Limits.AttemptsMax || in.message.Deadline > 0 && p.now > in.message.Deadline {
 		l.faults = 0
-		p.failVisit(in, msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%s: %s", in.target.ref, reason))
+		p.failVisit(in, msg.Errorf(msg.CodeQuarantined, msg.ClassFailed, "event %s was given up at %s: %s",
+			in.message.Handler, in.target.ref, reason))
 		return
 	}
 	in.attempts = 0
@@ -242,7 +244,7 @@ func (p *Partition) passBack(r *msg.Record, m *msg.Message, kind msg.MessageKind
 // isFailure says that an event did not come to a decision of its handlers.
 func isFailure(err *msg.Error) bool {
 	switch err.Code {
-	case msg.CodeDeadlineExceeded, msg.CodeQuarantined, msg.CodePanic, msg.CodeUnavailable:
+	case msg.CodeDeadlineExceeded, msg.CodeQuarantined, msg.CodePanic:
 		return true
 	}
 	return false
@@ -253,7 +255,6 @@ func (p *Partition) buryEvent(r *msg.Record, m *msg.Message, err *msg.Error) {
 	p.stats.DeadLettered++
 	letter := msg.DeadLetter{ID: m.Invocation, Reason: err.Error(), Time: p.now, Message: *m}
 	letter.Message.Kind, letter.Message.Target, letter.Message.Err = msg.MessageEventPrepare, m.Keys[0].Ref, nil
-	letter.Message.Hold, letter.Message.Chain = msg.Holder{}, nil // who held the lock does not when it is redelivered
 	r.DeadLetters = []msg.DeadLetter{letter}
 	p.boundDeadLetters(r)
 }
@@ -271,6 +272,9 @@ func (p *Partition) takeDecision(m *msg.Message) {
 		}
 		if !empty(r) {
 			p.commit(r)
+		}
+		if i := p.find(key); i != nil {
+			p.offer(i) // its state may be another
 		}
 		p.unfence(p.space(key))
 		if !more {

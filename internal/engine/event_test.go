@@ -273,6 +273,37 @@ func TestAnEventUnderLocksIsNeitherStaleNorOvertakenByTheRelease(t *testing.T) {
 	}
 }
 
+// The lock under which an event was raised is lost while it is prepared. Where
+// that is so already it goes on, also after a crash; elsewhere it is refused.
+func TestAnEventWhoseLockIsLostIsDecidedEverywhere(t *testing.T) {
+	for name, lostAt := range map[string][]int{"where it is prepared": {0}, "where it is not": {1}, "at both": {0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			r := newEventRig(t, Limits{AcceptAfter: time.Second})
+			keys := r.keysOn(1, 2)
+			if r.partitions[0].compareKeys(ref(keys[0]), ref(keys[1])) > 0 {
+				keys[0], keys[1] = keys[1], keys[0]
+			}
+			raise := raising("moved", keys...)
+			raise.Hold = true
+			r.holding[keys[1]] = true
+			r.begin("w", lock(keys...), raise)
+			r.advance(2 * time.Second)
+			for _, n := range lostAt {
+				want(t, r.call(msg.Request{Operation: msg.OperationRelease, Target: ref(keys[n])}), "")
+			}
+			r.restart(nil)
+			r.release(keys[1])
+			expected := map[bool]string{true: "[1][1]", false: "[][]"}[len(lostAt) == 1 && lostAt[0] == 0]
+			if got := r.roots(keys...); got != expected {
+				t.Fatalf("got %s, want %s", got, expected)
+			}
+			want(t, r.call(msg.Request{Target: ref(keys[0]), Handler: "add"}), "")
+			r.wantHolders("")
+			r.sameAfterReplay()
+		})
+	}
+}
+
 func TestAnEventWaitsForALockOfOthers(t *testing.T) {
 	r := newEventRig(t, Limits{})
 	keys := r.far()
@@ -391,7 +422,7 @@ func TestAnEventIsAbortedWhenItsTimeIsOver(t *testing.T) {
 	r.program["moved"] = func(*msg.Turn) *msg.Outcome { return &msg.Outcome{Fault: "no"} }
 	b := r.raise("moved", refs(keys[:2]...)...)
 	r.advance(30 * time.Second)
-	want(t, b.one(t), msg.CodeUnavailable)
+	want(t, b.one(t), msg.CodeQuarantined)
 	want(t, r.call(msg.Request{Target: ref(keys[0]), Handler: "add"}), "")
 	if got := r.roots(keys...); got != "[2][][1][]" {
 		t.Fatalf("got %s", got)

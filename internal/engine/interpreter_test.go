@@ -13,7 +13,7 @@ import (
 // deed is a line of a script: what a workflow does next. A script waits for each
 // line before it goes on, unless the line says Start.
 type deed struct {
-	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, lock, raise, raise later, fail, again, tail
+	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, lock, raise, raise later, look, compare, fail, again, tail
 	Name  string // key of a thing, id of a child, name of an activity or signal
 	For   time.Duration
 	Start bool // do not wait: "gather" does
@@ -113,6 +113,11 @@ func (in *interpreter) run() {
 				}
 			}
 			continue
+		case "compare": // what was seen under a shared lock
+			if n := len(in.said); in.said[n-1] != in.said[n-3] {
+				panic(fmt.Sprintf("%s saw %s and then %s under a shared lock", in.turn.Message.Target, in.said[n-3], in.said[n-1]))
+			}
+			continue
 		case "fail":
 			in.outcome.Ended, in.outcome.Err = true, msg.Errorf("refused", msg.ClassConflict, "%s", d.Name)
 			return
@@ -204,6 +209,9 @@ func (in *interpreter) ask(d *deed) int {
 		if d.Do == "raise later" {
 			out.Step = 0
 		}
+		in.outcome.Sends = append(in.outcome.Sends, out)
+	case "look":
+		out = msg.Outgoing{Target: msg.Ref{Kind: d.To.Kind, Key: d.To.Key}, Handler: "look", Step: number, Hold: d.Hold}
 		in.outcome.Sends = append(in.outcome.Sends, out)
 	case "plan":
 		out = outgoingOf(d.To)

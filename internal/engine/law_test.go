@@ -90,6 +90,10 @@ func (s *worldStats) add(o *worldStats) {
 	s.workflows += o.workflows
 	s.deferred += o.deferred
 	s.bounced += o.bounced
+	s.granted += o.granted
+	s.prepared += o.prepared
+	s.aborted += o.aborted
+	s.cut += o.cut
 }
 
 // TestSameSeedGivesTheSameHistory runs worlds twice: every record and the order

@@ -123,9 +123,7 @@ func (p *Partition) next(i *instance) *input {
 	if !p.isFenced() {
 		l.passed = 0
 		in := p.dequeue(i)
-		if !in.message.Hold.IsZero() && in.message.Kind != msg.MessageLockRequest {
-			in.refused = lost(in, &fence{})
-		}
+		in.refused = lost(in, &fence{})
 		return in
 	}
 	f := p.fence(i)
@@ -155,10 +153,14 @@ func (p *Partition) judge(in *input, f *fence) verdict {
 		return p.judgeRequest(in)
 	case isPrepared(in.target, m):
 		return passes // again, after a crash
+	}
+	in.refused = lost(in, f)
+	switch {
+	case in.refused != nil:
+		return passes
 	case in.target.prepared() != nil:
 		return waits
 	case !m.Hold.IsZero():
-		in.refused = lost(in, f)
 		return passes
 	case p.isPreparedBeside(in):
 		return passes
@@ -173,6 +175,8 @@ func (p *Partition) judge(in *input, f *fence) verdict {
 // lost says why an operation under a lock is not done; nil if it is.
 func lost(in *input, f *fence) *msg.Error {
 	switch h := findHolder(f.holders, in.message.Hold); {
+	case in.message.Hold.IsZero():
+		return nil
 	case h == nil:
 		return msg.Errorf(msg.CodeConflict, msg.ClassConflict, "%s does not hold the lock of %s, or has lost it",
 			in.message.Hold.Workflow, in.target.ref)

@@ -81,7 +81,7 @@ var mutants = []mutant{{
 	name: "an accepted message is lost by a crash", noticed: "half done|not come to rest",
 	mutation: mutation{rebuilt: dropInbox},
 }, {
-	name: "what a workflow begins with is lost by a crash", noticed: "not come to rest",
+	name: "what a workflow begins with is lost by a crash", noticed: "not come to rest|deadline_exceeded",
 	mutation: mutation{rebuilt: func(p *Partition) {
 		eachWorkflow(p, func(i *instance) {
 			w := *i.owned.workflow
@@ -89,7 +89,7 @@ var mutants = []mutant{{
 		})
 	}},
 }, {
-	name: "an activity is lost by a crash", noticed: "not come to rest",
+	name: "an activity is lost by a crash", noticed: "not come to rest|deadline_exceeded",
 	mutation: mutation{rebuilt: func(p *Partition) {
 		eachWorkflow(p, func(i *instance) {
 			if len(i.owned.tasks) > 0 {
@@ -133,7 +133,80 @@ var mutants = []mutant{{
 			p.answers.remove(a)
 		}
 	}},
+}, {
+	name: "locks are not taken in one order", noticed: "not come to rest|deadline_exceeded",
+	mutation: mutation{before: onDelivery(msg.MessageLockRequest, func(w *world, _ *Partition, m *msg.Message) {
+		if len(w.partitions) == 1 && m.ID.Number%2 == 1 {
+			m.Keys = slices.Clone(m.Keys)
+			slices.Reverse(m.Keys)
+			m.Target = m.Keys[0].Ref
+		}
+	})},
+}, {
+	name: "a release goes only to the first partition", noticed: "not come to rest|deadline_exceeded",
+	mutation: mutation{before: onDelivery(msg.MessageLockRelease, func(_ *world, p *Partition, m *msg.Message) {
+		m.Keys = slices.DeleteFunc(slices.Clone(m.Keys), func(k msg.LockKey) bool { return p.place(k.Ref, "") != p.config.Partition })
+	})},
+}, {
+	name: "whoever comes passes the lock", noticed: " holds it",
+	mutation: mutation{before: onDelivery(msg.MessageSend, func(_ *world, p *Partition, m *msg.Message) {
+		if i := p.find(p.space(m.Target)); i != nil && len(i.locks()) > 0 {
+			m.Hold = i.locks()[0].Holder
+		}
+	})},
+}, {
+	name: "a lock is lost by a crash", noticed: " holds it|half done|is done|are done|under a shared lock",
+	mutation: mutation{rebuilt: func(p *Partition) {
+		p.order.Scan(func(i *instance) bool {
+			if len(i.locks()) > 0 {
+				i.owned.locks = nil
+				p.listLock(i)
+			}
+			return true
+		})
+	}},
+}, {
+	name: "an event that was refused is kept where it is prepared", noticed: "was taken at|add up|are done|half done|refused",
+	mutation: mutation{before: onDelivery(msg.MessageEventAbort, func(_ *world, _ *Partition, m *msg.Message) {
+		m.Kind = msg.MessageEventCommit
+	})},
+}, {
+	name: "an event is applied before it is decided", noticed: "patch of the root|was taken at|add up|are done|half done|refused",
+	mutation: mutation{after: func(_ *world, p *Partition) {
+		p.order.Scan(func(i *instance) bool {
+			if held := i.prepared(); held != nil {
+				for n := range held.Changes {
+					p.foldChange(i, &held.Changes[n], &msg.Record{Index: p.index})
+				}
+				rest := *held
+				rest.Changes, i.view, i.owned.prepared = nil, nil, &rest
+			}
+			return true
+		})
+	}},
+}, {
+	name: "what is prepared is lost by a crash", noticed: "was taken at|add up|are done|half done",
+	mutation: mutation{rebuilt: func(p *Partition) {
+		p.order.Scan(func(i *instance) bool {
+			if i.prepared() != nil {
+				i.owned.prepared = nil
+				p.countPrepared(true, false)
+			}
+			return true
+		})
+	}},
 }}
+
+// onDelivery changes messages of a kind before they are taken.
+func onDelivery(kind msg.MessageKind, change func(*world, *Partition, *msg.Message)) func(*world, *Partition, *msg.Command) {
+	return func(w *world, p *Partition, c *msg.Command) {
+		if c.Kind == msg.CommandDeliver && c.Message.Kind == kind {
+			changed := *c.Message
+			change(w, p, &changed)
+			c.Message = &changed
+		}
+	}
+}
 
 // TestPlantedBugsAreFound plants bugs one at a time, and expects the worlds of a
 // few seeds to fail for the right reason.

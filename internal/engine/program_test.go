@@ -35,6 +35,13 @@ type plan struct {
 	Cancel    string   // reminder to clear
 	Defers    int      // 1 to 4: it waits while so many turns, up to a multiple of four, are behind the entity
 	Bounces   bool     // the handler has no use for it
+	Raise     *fact    // an event
+	Locks     []string // of a workflow: accounts
+	Shared    bool     // it only looks at them
+	Place     string   // of a workflow: one that it locks as well
+	Flow      string   // the locked workflow that this belongs to
+	Enters    bool     // from here on it is alone
+	Leaves    bool
 }
 
 // fails says that whoever waits is told an error.
@@ -70,6 +77,7 @@ type ledger struct {
 	Count   int // turns that changed something
 	Balance int
 	Filler  string
+	Flow    string `json:",omitempty"` // the locked workflow that is at work here
 }
 
 var kinds = []msg.Kind{
@@ -81,6 +89,7 @@ var kinds = []msg.Kind{
 	{Name: "clock", StateVersion: 1, Affinity: "place", Handlers: []msg.Handler{
 		{Name: "do", Mode: msg.ModeUpdate}, {Name: "look", Mode: msg.ModeRead}, {Name: "ring", Mode: msg.ModeUpdate}}},
 	flow,
+	gauge,
 }
 
 // strict says that tokens, order and balance are checked at entities of the
@@ -99,6 +108,8 @@ func execute(t *msg.Turn, violate func(string, ...any)) *msg.Outcome {
 		return executeDo(t, violate)
 	case msg.HandlerRun:
 		return interpret(t)
+	case "moved":
+		return executeFact(t, violate)
 	default:
 		violate("handler %q of %s was asked for", m.Handler, m.Target)
 		return nil
@@ -136,6 +147,7 @@ func executeDo(t *msg.Turn, violate func(string, ...any)) *msg.Outcome {
 // doPlan fills in what a plan does.
 func doPlan(t *msg.Turn, p *plan, o *msg.Outcome, violate func(string, ...any)) {
 	root := rootOf(t, violate)
+	isolate(t, p, &root, violate)
 	root.Count++
 	o.Offer = true
 	root.Balance += p.Amount
@@ -229,6 +241,9 @@ func doSends(t *msg.Turn, p *plan, o *msg.Outcome) {
 	for n := range p.Sends {
 		o.Sends = append(o.Sends, outgoing(&p.Sends[n]))
 	}
+	if p.Raise != nil {
+		o.Sends = append(o.Sends, p.Raise.raised())
+	}
 	if p.Tail != nil && o.Err == nil {
 		out := outgoing(p.Tail)
 		o.Tail = &out
@@ -248,12 +263,23 @@ func payloadOf(kind string, p *plan) msg.Payload {
 	if kind != "flow" {
 		return encode(p)
 	}
+	if len(p.Locks) > 0 {
+		return lockedScript(p)
+	}
 	if p.Fail {
 		return script(deed{Do: "fail", Name: "the plan says so"})
 	}
 	var deeds []deed
 	for n := range p.Sends {
 		deeds = append(deeds, deed{Do: "plan", To: &p.Sends[n], Start: true})
+	}
+	if p.Raise != nil {
+		raise := deed{Do: "raise", Name: "moved", Start: true}
+		raise.Task.Input = p.Raise.payload()
+		for _, ref := range p.Raise.refs() {
+			raise.Keys = append(raise.Keys, msg.LockKey{Ref: ref})
+		}
+		deeds = append(deeds, raise)
 	}
 	deeds = append(deeds, deed{Do: "activity", Name: "look around", Start: true}, deed{Do: "gather"}, deed{Do: "sleep", For: time.Millisecond})
 	if p.Tail != nil {
@@ -307,8 +333,16 @@ func encode(p *plan) msg.Payload {
 // tokens lists what entities remember once a whole tree of plans is done. What
 // fails is not remembered, nor what it would have sent.
 func (p *plan) tokens(kind string) (list []string) {
-	if p.undone() {
+	switch {
+	case kind == "":
+		return p.Raise.tokens()
+	case len(p.Locks) > 0:
+		return p.lockedTokens()
+	case p.undone():
 		return nil
+	}
+	if p.Raise != nil {
+		list = append(list, p.Raise.tokens()...)
 	}
 	if strict(kind) {
 		list = append(list, p.Token)
@@ -357,6 +391,7 @@ func (p *plan) bounced(awaited bool) (list []string) {
 type planner struct {
 	w     *world
 	token int
+	facts []*fact // all
 }
 
 func (g *planner) next() string {
@@ -409,6 +444,12 @@ func (g *planner) make(kind string, depth int, obliged bool) plan {
 		b := g.branch(depth-1, obliged)
 		b.Delay = 0
 		p.Tail = &b
+	}
+	if w.chance(15) && !p.undone() && !(kind == "flow" && w.options.operator) { // there it may be given up
+		p.Raise = g.placed(g.fact(g.accounts()))
+	}
+	if kind == "flow" && w.chance(35) {
+		g.locked(&p)
 	}
 	if w.chance(15) && !p.Delete && kind != "flow" {
 		p.Alarms = append(p.Alarms, g.alarm(kind))
@@ -464,8 +505,10 @@ func (g *planner) target() (kind, key string) {
 		return "account", "a" + strconv.Itoa(g.w.random.IntN(g.w.options.keys))
 	case n < 82:
 		return "brief", "b" + strconv.Itoa(g.w.random.IntN(4))
-	case n < 90:
+	case n < 87:
 		return "clock", "c" + strconv.Itoa(g.w.random.IntN(4))
+	case n < 90:
+		return "gauge", "c" + strconv.Itoa(g.w.random.IntN(4))
 	default:
 		return "flow", "" // its key is the token of its plan
 	}

@@ -502,7 +502,7 @@ func (p *Partition) requestRedeliver(r *msg.Request, w msg.Waiter) {
 	}
 	m := d.Message
 	m.NotBefore, m.Deadline, m.ID, m.Reminder = 0, 0, msg.MessageID{}, ""
-	m.ReplyTo = msg.ReplyTo{} // who waited has been answered
+	m.ReplyTo, m.Hold, m.Chain = msg.ReplyTo{}, msg.Holder{}, nil // who waited has been answered
 	if m.Kind == msg.MessageActivityTask {
 		p.askAgain(d, w)
 		return

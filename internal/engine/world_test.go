@@ -36,6 +36,7 @@ type world struct {
 	savers  []saver
 	tasks   []attempting
 	tokens  map[string]string // by token of an activity: its input
+	cut     map[string]bool   // workflows that an operator has taken a lock from
 
 	clients     []*client
 	asks        []*ask
@@ -88,6 +89,7 @@ type worldStats struct {
 	performed, interrupted, workflows                                              int
 	direct, indirect                                                               int // reads
 	deferred, bounced                                                              int
+	granted, prepared, aborted, cut                                                int
 }
 
 // logged is a record in the log.
@@ -148,7 +150,7 @@ func newWorld(o worldOptions) *world {
 		options: o, random: rand.New(rand.NewPCG(o.seed, 1)), now: startTime,
 		partitions: make([]*Partition, o.partitions), indexes: make([]msg.Index, o.partitions),
 		savers: make([]saver, o.partitions), stamps: map[string]msg.Index{}, states: map[string]string{}, trace: sha256.New(),
-		tokens: map[string]string{},
+		tokens: map[string]string{}, cut: map[string]bool{},
 	}
 	w.planner.w = w
 	for n := range w.partitions {
@@ -162,7 +164,7 @@ func newWorld(o worldOptions) *world {
 }
 
 func (w *world) empty(p msg.Partition) *Partition {
-	return New(Config{Partition: p, Partitions: w.options.partitions, Kinds: kinds, Limits: w.options.limits})
+	return New(Config{Partition: p, Partitions: w.options.partitions, Kinds: kinds, Events: facts, Limits: w.options.limits})
 }
 
 func (w *world) chance(percent int) bool { return w.random.IntN(100) < percent }
@@ -259,6 +261,15 @@ func (w *world) carry(p *Partition) {
 func (w *world) count(r *msg.Record) {
 	if r.Pruned > 0 {
 		w.stats.pruned++
+	}
+	if len(r.Locks) > 0 && !r.Locks[0].Released {
+		w.stats.granted++
+	}
+	if r.Prepared != nil {
+		w.stats.prepared++
+	}
+	if !isZero(msg.Fingerprint(r.Decided)) && len(r.Changes) == 0 {
+		w.stats.aborted++
 	}
 	switch r.Kind {
 	case msg.RecordAccept:
@@ -651,7 +662,9 @@ func (w *world) settled() bool {
 // operate takes up something that was given up or parked.
 func (w *world) operate() {
 	if w.options.operator {
-		w.operateOn(w.partitions[w.random.IntN(len(w.partitions))])
+		p := w.partitions[w.random.IntN(len(w.partitions))]
+		w.operateOn(p)
+		w.takeLock(p)
 	}
 }
 
@@ -692,6 +705,18 @@ func (w *world) operateOn(p *Partition) {
 		w.stats.redelivered++
 		w.operation(p, &msg.Request{Operation: msg.OperationRedeliver, Invocation: d.ID})
 	}
+}
+
+// takeLock takes a lock from its holder, now and then.
+func (w *world) takeLock(p *Partition) {
+	_, i, ok := p.locked.Min()
+	if !ok || !w.chance(30) {
+		return
+	}
+	h := i.locks()[w.random.IntN(len(i.locks()))].Holder
+	w.cut[h.Workflow.Key] = true
+	w.stats.cut++
+	w.operation(p, &msg.Request{Operation: msg.OperationRelease, Target: i.ref, Holder: h})
 }
 
 func (w *world) operation(p *Partition, r *msg.Request) {
