@@ -47,6 +47,9 @@ var operationNames = [msg.OperationCount]string{
 	msg.OperationPause:       "pause",
 	msg.OperationRestart:     "restart",
 	msg.OperationResolve:     "resolve",
+	msg.OperationRaise:       "raise",
+	msg.OperationLocks:       "locks",
+	msg.OperationRelease:     "release",
 }
 
 // metrics is what /metrics shows. It has a registry of its own, so that an

@@ -18,8 +18,12 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 		return msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%v; try again later", err)
 	}
 	switch r.Operation {
-	case msg.OperationParked, msg.OperationDeadLetters:
+	case msg.OperationParked, msg.OperationDeadLetters, msg.OperationLocks:
 		return nil
+	case msg.OperationRaise:
+		return i.admitRaise(r)
+	case msg.OperationRelease:
+		return i.admitRelease(r)
 	case msg.OperationResult, msg.OperationRedeliver, msg.OperationDiscard:
 		if int(r.Invocation.Partition()) >= i.config.Partitions {
 			return notFound("invocation %s is not known here", r.Invocation)
@@ -70,7 +74,9 @@ func (i *Ingress) target(r *msg.Request) (*served, *msg.Error) {
 }
 
 // ofWorkflow reports whether a request takes its target for a workflow.
-func ofWorkflow(r *msg.Request) bool { return r.Mode != 0 || r.Operation >= msg.OperationDescribe }
+func ofWorkflow(r *msg.Request) bool {
+	return r.Mode != 0 || r.Operation >= msg.OperationDescribe && r.Operation < msg.OperationRaise
+}
 
 // ofBoth reports whether an operation is about anything that has an inbox.
 func ofBoth(o msg.Operation) bool { return o == msg.OperationResume || o == msg.OperationSkip }

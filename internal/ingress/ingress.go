@@ -32,6 +32,8 @@ const BodyBytesMaxDefault = 8 << 20
 type Ingress struct {
 	config   Config
 	kinds    map[string]*served
+	spaces   map[string]bool // affinities
+	events   map[string]bool
 	counter  atomic.Uint64
 	waiters  sync.Pool
 	state    atomic.Int32
@@ -58,10 +60,14 @@ func New(c Config) *Ingress {
 	if c.BodyBytesMax == 0 {
 		c.BodyBytesMax = BodyBytesMaxDefault
 	}
-	i := &Ingress{config: c, kinds: map[string]*served{}, broken: make(chan struct{})}
+	i := &Ingress{config: c, kinds: map[string]*served{}, spaces: map[string]bool{}, events: map[string]bool{}, broken: make(chan struct{})}
 	i.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
 	for _, k := range c.Description.Kinds {
 		i.kinds[k.Name] = newServed(k)
+		i.spaces[k.Affinity] = k.Affinity != ""
+	}
+	for _, e := range c.Description.Events {
+		i.events[e.Name] = true
 	}
 	return i
 }
@@ -139,13 +145,14 @@ func (i *Ingress) Do(ctx context.Context, r *msg.Request) msg.Reply {
 		return msg.Reply{Err: err}
 	}
 	deadline, ok := ctx.Deadline()
-	if ok && r.Deadline == 0 && r.Operation != msg.OperationSubmit && deadline.Before(Horizon.Std()) {
+	waits := r.Operation != msg.OperationSubmit && (r.Operation != msg.OperationRaise || r.Wait)
+	if ok && r.Deadline == 0 && waits && deadline.Before(Horizon.Std()) {
 		r.Deadline = msg.TimeOf(deadline)
 	}
 	switch r.Operation {
 	case msg.OperationList:
 		return i.list(ctx, r)
-	case msg.OperationParked, msg.OperationDeadLetters:
+	case msg.OperationParked, msg.OperationDeadLetters, msg.OperationLocks:
 		return i.everywhere(ctx, r)
 	}
 	if i.isHomeless(r) {
@@ -328,10 +335,13 @@ func (i *Ingress) everywhere(ctx context.Context, r *msg.Request) msg.Reply {
 	for p := range replies {
 		all.Parked = append(all.Parked, replies[p].Parked...)
 		all.DeadLetters = append(all.DeadLetters, replies[p].DeadLetters...)
+		all.Locks = append(all.Locks, replies[p].Locks...)
 	}
 	slices.SortStableFunc(all.Parked, func(a, b msg.Parked) int { return strings.Compare(a.Place(), b.Place()) })
 	slices.SortStableFunc(all.DeadLetters, func(a, b msg.DeadLetter) int { return strings.Compare(a.Place(), b.Place()) })
+	slices.SortStableFunc(all.Locks, func(a, b msg.Lock) int { return strings.Compare(a.Place(), b.Place()) })
 	if r.Limit > 0 {
+		all.Locks = all.Locks[:min(len(all.Locks), r.Limit)]
 		all.Parked = all.Parked[:min(len(all.Parked), r.Limit)]
 		all.DeadLetters = all.DeadLetters[:min(len(all.DeadLetters), r.Limit)]
 	}

@@ -20,6 +20,14 @@ func PageOfParked(list []msg.Parked, limit int) (page []msg.Parked, next string)
 	return list[:limit], cursor(list[limit-1].Place())
 }
 
+// PageOfLocks is PageOfParked for locks.
+func PageOfLocks(list []msg.Lock, limit int) (page []msg.Lock, next string) {
+	if len(list) <= limit {
+		return list, ""
+	}
+	return list[:limit], cursor(list[limit-1].Place())
+}
+
 // PageOfDeadLetters is PageOfParked for dead letters. A page may have fewer than
 // the limit although more follow, because their inputs are large.
 func PageOfDeadLetters(list []msg.DeadLetter, limit int) (page []msg.DeadLetter, next string) {

@@ -81,7 +81,7 @@ func description() program.Description {
 			{Name: "progress", Mode: msg.ModeQuery},
 		}},
 		{Name: "watch", Form: msg.FormWorkflow},
-	}}
+	}, Events: []msg.Event{{Name: "moved", Subscribers: []msg.Subscriber{{Kind: "account"}}}}}
 }
 
 // newIngress makes a door that has not been opened.
