@@ -1,7 +1,7 @@
 // Package engine is the state machine of one partition: entities, workflows and
-// their activities, the queues of both, the messages between partitions, the
-// answers that are remembered, timers. Everything Holdfast promises is decided
-// here.
+// their activities, the queues of both, locks and events, the messages between
+// partitions, the answers that are remembered, timers. Everything Holdfast
+// promises is decided here.
 //
 // A Partition is a value that is stepped. Step takes a command, decides on the
 // current state, folds the records that it decided on into that state, and
@@ -33,6 +33,13 @@
 //  10. Everything that is kept beside entities is bounded, by a constant beside
 //     it or in Limits. At a bound, work from outside is refused, and nothing
 //     else.
+//  11. At a key that is locked nothing begins but what its holder does, or under
+//     shared locks, reads. A lock ends with the run that holds it, and what a run
+//     does under a lock that it has lost is refused.
+//  12. An event is applied at every instance that it touches, or at none. While
+//     it is not decided at an instance nothing begins there, and nobody sees it.
+//  13. Locks and events visit keys in one order, so none waits for another that
+//     waits for it. What could only wait for itself is told so at once.
 //
 // Under the build tag "invariants", Step checks what is kept twice against
 // itself (verify.go). The tests simulate partitions under crashes, and show

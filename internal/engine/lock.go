@@ -204,7 +204,7 @@ func (p *Partition) judgeRequest(in *input) verdict {
 	switch {
 	case findHolder(held, m.Hold) != nil:
 		return passes // given before a crash
-	case isExclusive(held), len(held) > 0 && !m.Keys[placeOf(m, i.ref)].Shared, p.isBusy(i):
+	case len(held) >= p.config.Limits.WaitersMax, isExclusive(held), len(held) > 0 && !m.Keys[placeOf(m, i.ref)].Shared, p.isBusy(i):
 		return waits
 	}
 	return begins

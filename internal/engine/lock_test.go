@@ -202,6 +202,16 @@ func TestSharedLocksLetReadsBegin(t *testing.T) {
 	wantOutput(t, r.begin("writer", share("x"), under("call", "x")).one(t), " conflict")
 }
 
+func TestNoMoreHoldersThanAreKeptShareAKey(t *testing.T) {
+	r := newLockRig(t, Limits{WaitersMax: 2})
+	for n := range 3 {
+		r.begin(fmt.Sprint("w", n), share("x"), deed{Do: "await"})
+	}
+	r.wantHolders("thing/x by w0 w1, 1 wait; ")
+	want(t, r.signal("w0", "on"), "")
+	r.wantHolders("thing/x by w1 w2, 0 wait; ")
+}
+
 // However a run ends, its locks and its requests end with it.
 func TestALockEndsWithItsRun(t *testing.T) {
 	for name, end := range map[string]func(r *rig){
