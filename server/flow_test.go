@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -103,4 +104,76 @@ func TestWorkflowsGoOnAfterARestart(t *testing.T) {
 		t.Error(err)
 	}
 	goleak.VerifyNone(t, others)
+}
+
+// TestAClientStartsSignalsAsksAndAwaits goes through the verbs of the typed
+// client, in process and over HTTP.
+func TestAClientStartsSignalsAsksAndAwaits(t *testing.T) {
+	w := holdfast.NewWorkflow[string, string]("wait")
+	word := holdfast.NewSignal[string](w, "word")
+	stage := holdfast.NewQuery[holdfast.Void, string](w, "stage")
+	references := make(chan holdfast.PromiseRef[int], 1)
+	ask := holdfast.NewActivity[holdfast.PromiseRef[int], holdfast.Void]("ask")
+	app := holdfast.NewApp("client", ask.Handle(func(_ context.Context, ref holdfast.PromiseRef[int]) (holdfast.Void, error) {
+		references <- ref
+		return holdfast.None, nil
+	}), w.Handle(func(ctx *holdfast.WorkflowContext, in string) (string, error) {
+		at := "word"
+		stage.Answer(ctx, func(holdfast.Void) (string, error) { return at, nil })
+		said, err := word.Receive(ctx).Await(ctx)
+		if err != nil {
+			return "", err
+		}
+		at = "promise"
+		promise := holdfast.NewPromise[int](ctx)
+		ask.Send(ctx, promise.Ref())
+		n, err := promise.Await(ctx)
+		return fmt.Sprint(in, said, n), err
+	}))
+	s := startServer(t, Config{App: app, Host: openMemory(t)}).waitReady()
+	for id, c := range map[string]*holdfast.Client{"inside": s.Client(), "http": holdfast.Dial("http://" + s.Addr())} {
+		c := c.With(t.Context())
+		run, err := w.Submit(c, id, "in")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at, err := stage.Call(c, id, holdfast.None); err != nil || at != "word" {
+			t.Errorf("%s: at %q, %v", id, at, err)
+		}
+		if err := word.Submit(c, id, "said"); err != nil {
+			t.Fatal(err)
+		}
+		ref := <-references
+		if err := ref.Resolve(c, 7); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := run.Await(c); err != nil || got != "insaid7" {
+			t.Errorf("%s: got %q, %v", id, got, err)
+		}
+		if again, err := w.Call(c, id, "in"); err != nil || again != "insaid7" {
+			t.Errorf("%s: the same id and input gives %q, %v", id, again, err)
+		}
+		status, err := w.Status(c, id)
+		if err != nil || status.Status != "completed" || status.ID != id || status.EndedAt.Before(status.StartedAt) {
+			t.Errorf("%s: status %+v, %v", id, status, err)
+		}
+		if _, err := w.Call(c, id, "other"); !errors.Is(err, holdfast.ErrConflict) {
+			t.Errorf("%s: another input gives %v", id, err)
+		}
+		if err := w.Cancel(c, "nobody"); !errors.Is(err, holdfast.ErrNotFound) {
+			t.Errorf("%s: cancelling what nobody has begun gives %v", id, err)
+		}
+		if _, err := w.Submit(c, id+"-cancelled", "in"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Cancel(c, id+"-cancelled"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Result(c, id+"-cancelled"); !errors.Is(err, holdfast.ErrCancelled) {
+			t.Errorf("%s: a cancelled run gives %v", id, err)
+		}
+	}
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
 }
