@@ -99,14 +99,14 @@ func (m *mistake) Unwrap() error { return m.err }
 func (x *Context) refused(r *run) bool { return r.cancelled && !x.shielded }
 
 // begin asks for a step whose outcome comes later.
-func (x *Context) begin(r *run, w *wish) (msg.StepNumber, *Future) {
+func (x *Context) begin(r *run, w wish) (msg.StepNumber, *Future) {
 	step, _ := r.ask(w)
 	f := &Future{kind: w.kind, shielded: x.shielded}
 	r.open[step] = f
 	return step, f
 }
 
-func messageWish(kind msg.StepKind, o *msg.Outgoing) *wish {
+func messageWish(kind msg.StepKind, o *msg.Outgoing) wish {
 	var room [512]byte
 	h := hashing(room[:0]).number(uint64(kind)).number(uint64(o.Kind))
 	h = h.text(o.Target.Kind).text(o.Target.Key).text(o.Handler).payload(&o.Payload)
@@ -114,7 +114,7 @@ func messageWish(kind msg.StepKind, o *msg.Outgoing) *wish {
 	for i := range o.Headers {
 		h = h.text(o.Headers[i].Name).text(o.Headers[i].Value)
 	}
-	w := &wish{kind: kind, name: [3]string{o.Target.Kind, o.Target.Key, o.Handler}, hash: h.sum()}
+	w := wish{kind: kind, name: [3]string{o.Target.Kind, o.Target.Key, o.Handler}, hash: h.sum()}
 	if kind == msg.StepChild {
 		w.name[2] = "" // the name of a child's step is its ref, which the engine reads
 	}
@@ -171,7 +171,7 @@ func (x *Context) Timer(due msg.Time) *Future {
 	case due <= r.now:
 		return Completed(nil)
 	}
-	w := &wish{kind: msg.StepTimer, hash: hashing(nil).number(uint64(msg.StepTimer)).number(uint64(due)).sum()}
+	w := wish{kind: msg.StepTimer, hash: hashing(nil).number(uint64(msg.StepTimer)).number(uint64(due)).sum()}
 	if !r.replaying {
 		w.name[0] = due.Std().Format(time.RFC3339Nano)
 	}
@@ -186,7 +186,7 @@ func (x *Context) Promise() (*Future, string) {
 	if x.refused(r) {
 		return Completed(errCancelled()), ""
 	}
-	step, f := x.begin(r, &wish{kind: msg.StepPromise, hash: msg.FingerprintOf("promise")})
+	step, f := x.begin(r, wish{kind: msg.StepPromise, hash: msg.FingerprintOf("promise")})
 	r.emit(func(o *msg.Outcome) { o.Promises = append(o.Promises, step) })
 	return f, msg.PromiseID{Target: r.target, Run: r.number, Step: step}.String()
 }
@@ -220,9 +220,9 @@ func (x *Context) SendActivity(task msg.Task) {
 	r.emit(func(to *msg.Outcome) { to.Tasks = append(to.Tasks, task) })
 }
 
-func activityWish(kind msg.StepKind, name string, input *msg.Payload) *wish {
+func activityWish(kind msg.StepKind, name string, input *msg.Payload) wish {
 	var room [512]byte
-	return &wish{kind: kind, name: [3]string{name}, hash: hashing(room[:0]).number(uint64(kind)).text(name).payload(input).sum()}
+	return wish{kind: kind, name: [3]string{name}, hash: hashing(room[:0]).number(uint64(kind)).text(name).payload(input).sum()}
 }
 
 // Local runs code now, unless it has run before, and gives its outcome, which is

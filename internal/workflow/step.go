@@ -60,9 +60,9 @@ func (w *wish) text() string {
 
 // ask takes the next step. In execution of the journal it gives the step that
 // was recorded, and does not return if that is another one.
-func (r *run) ask(w *wish) (msg.StepNumber, *msg.Step) {
+func (r *run) ask(w wish) (msg.StepNumber, *msg.Step) {
 	if r.replaying {
-		r.skipPatches(w)
+		r.skipPatches(&w)
 	}
 	r.steps++
 	if !r.replaying {
@@ -86,7 +86,7 @@ func (r *run) ask(w *wish) (msg.StepNumber, *msg.Step) {
 }
 
 // differ stops the run where it asks for something else than before.
-func (r *run) differ(recorded string, w *wish) {
+func (r *run) differ(recorded string, w wish) {
 	r.failure = &Mismatch{Workflow: r.target, Step: r.steps, Recorded: recorded, Asked: stepText(w.kind, w.text()), Line: userLine()}
 	for {
 		r.current.block()
@@ -123,8 +123,8 @@ func (r *run) patch(name string) bool {
 	if r.patches == nil {
 		r.patches = map[string]bool{}
 	}
-	w := &wish{kind: msg.StepPatch, name: [3]string{name}, hash: msg.FingerprintOf("patch", name)}
-	way := !r.replaying || r.recordedPatch(w)
+	w := wish{kind: msg.StepPatch, name: [3]string{name}, hash: msg.FingerprintOf("patch", name)}
+	way := !r.replaying || r.recordedPatch(&w)
 	if way {
 		r.ask(w)
 	}
