@@ -15,7 +15,7 @@ const (
 	packageLinesMax  = 6_000
 	rootLinesMax     = 5_500 // typed handles of all that users write; half of it is what it promises them
 	engineLinesMax   = 8_000 // one state machine: its parts share one record, one fold and one check
-	driverLinesMax   = 150 // of code
+	driverLinesMax   = 150   // of code
 )
 
 func sizeRules() []rule {

@@ -58,7 +58,7 @@ var mutants = []mutant{{
 	name: "a read is answered before what it has seen is durable", noticed: "a read is answered that has seen",
 	mutation: mutation{readEarly: true},
 }, {
-	name: "a checkpoint is published before the log is durable at its end", noticed: "",
+	name: "a checkpoint is published before the log is durable at its end", noticed: "", sort: 1,
 	mutation: mutation{publishEarly: true},
 }, {
 	name: "what was deferred comes back in another order", noticed: " takes plan ", sort: 4,
@@ -78,7 +78,7 @@ var mutants = []mutant{{
 		}
 	}},
 }, {
-	name: "an accepted message is lost by a crash", noticed: "half done|not come to rest",
+	name: "an accepted message is lost by a crash", noticed: "half done|not come to rest|ended as failed",
 	mutation: mutation{rebuilt: dropInbox},
 }, {
 	name: "what a workflow begins with is lost by a crash", noticed: "not come to rest|deadline_exceeded",
