@@ -39,7 +39,7 @@ func (n *Node) close(ctx context.Context) error {
 	if n.hasFailed() {
 		return n.failure
 	}
-	n.saver.last(n.loops)
+	n.saver.Last(n.loops)
 	n.ingress.Fail(errStopped)
 	return unfinished
 }

@@ -2,18 +2,15 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 
-	"github.com/holdfast-io/holdfast/host"
-	"github.com/holdfast-io/holdfast/internal/msg"
-	"github.com/holdfast-io/holdfast/internal/partition"
+	"github.com/holdfast-io/holdfast/internal/recovery"
 )
 
 // folders fold records into partitions, several partitions at a time. The
 // records of one partition are folded in order, by one goroutine.
 type folders struct {
-	list    []partition.Recovered
+	into    *recovery.Recovery
 	workers []*folder
 	ended   sync.WaitGroup
 	failed  chan error // of each folder that stopped, one
@@ -36,8 +33,8 @@ const (
 	batchesAhead = 8         // that wait for a folder: 2 MiB
 )
 
-func newFolders(list []partition.Recovered, count int) *folders {
-	f := &folders{list: list, failed: make(chan error, count)}
+func newFolders(into *recovery.Recovery, count int) *folders {
+	f := &folders{into: into, failed: make(chan error, count)}
 	for range count {
 		w := &folder{batches: make(chan batch, batchesAhead)}
 		f.workers = append(f.workers, w)
@@ -49,12 +46,9 @@ func newFolders(list []partition.Recovered, count int) *folders {
 
 // take copies a record into the batch of its folder.
 func (f *folders) take(record []byte) error {
-	p, err := msg.PartitionOfRecord(record)
+	p, err := f.into.PartitionOf(record)
 	if err != nil {
-		return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
-	}
-	if int(p) >= len(f.list) {
-		return fmt.Errorf("%w: record of partition %d of %d", host.ErrCorrupt, p, len(f.list))
+		return err
 	}
 	w := f.workers[int(p)%len(f.workers)]
 	w.batch.bytes = append(w.batch.bytes, record...)
@@ -100,27 +94,11 @@ func (f *folders) run(w *folder) {
 	for b := range w.batches {
 		begin := 0
 		for _, end := range b.ends {
-			if err := f.fold(b.bytes[begin:end]); err != nil {
+			if err := f.into.Fold(b.bytes[begin:end]); err != nil {
 				f.failed <- err
 				return
 			}
 			begin = end
 		}
 	}
-}
-
-// fold folds a record, unless the checkpoint of its partition holds it.
-func (f *folders) fold(bytes []byte) error {
-	r, err := msg.DecodeRecord(bytes)
-	if err != nil {
-		return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
-	}
-	target := &f.list[r.Partition]
-	if r.Index <= target.Checkpoint.Start {
-		return nil
-	}
-	if err := target.Engine.Apply(r); err != nil {
-		return fmt.Errorf("%w: %w", host.ErrCorrupt, err)
-	}
-	return nil
 }

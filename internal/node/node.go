@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-io/holdfast/internal/partition"
 	"github.com/holdfast-io/holdfast/internal/partition/driver"
 	"github.com/holdfast-io/holdfast/internal/program"
+	"github.com/holdfast-io/holdfast/internal/recovery"
 	"github.com/holdfast-io/holdfast/internal/share"
 )
 
@@ -135,14 +136,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 func (n *Node) assemble(epoch msg.Epoch, last host.Frame, recovered []partition.Recovered) {
 	c := n.config
 	n.buffer = share.NewBuffer(partition.NewCommitter(epoch, last, c.Host.Capabilities().FrameBytesMax))
-	for i := range c.Loops {
-		var owned []partition.Recovered
-		for p := i; p < len(recovered); p += c.Loops {
-			owned = append(owned, recovered[p])
-		}
-		n.loops = append(n.loops, partition.New(
-			partition.Config{Buffer: n.buffer, CheckpointBytes: c.CheckpointBytes / int64(c.Loops)}, len(recovered), owned))
-	}
+	n.loops = partition.NewLoops(partition.Config{Buffer: n.buffer, CheckpointBytes: c.CheckpointBytes}, c.Loops, recovered)
 	n.observed = make([]observed, c.Loops)
 	n.batches = make([]batches, c.Loops)
 	n.told = make([]told, c.Loops)
@@ -161,7 +155,7 @@ func (n *Node) run(first []*partition.Output) {
 		Partitions: c.Host.Identity().Partitions, Loops: n.loops, Buffer: n.buffer, Log: c.Host.Log(),
 		Now: n.now, First: first, Take: n.take, Failed: n.fail,
 	})
-	n.saver = newSaver(c.Host, c.Loops, n.driver.Tell, c.Logger)
+	n.saver = newSaver(recovery.NewSaver(c.Host, c.Loops, n.driver.Tell, c.Logger))
 	n.executors = executor.New(executor.Config{
 		Program: c.Program, Executors: c.Executors, WrittenOffMax: c.WrittenOffMax, AbandonAfter: c.AbandonAfter,
 		Marks: executor.NewMarks(c.Host.Marks()), Logger: c.Logger,
@@ -225,7 +219,7 @@ func (n *Node) take(loop int, o *partition.Output) {
 	if o.Flushed {
 		n.flushed <- loop
 	}
-	n.saver.report(loop, n.loops[loop])
+	n.saver.Report(loop, n.loops[loop])
 	n.observe(loop)
 }
 

@@ -199,6 +199,21 @@ func New(config Config, total int, owned []Recovered) *Loop {
 	return l
 }
 
+// NewLoops makes loops that share all partitions there are, and the log that
+// their checkpoints make room in.
+func NewLoops(config Config, count int, all []Recovered) []*Loop {
+	config.CheckpointBytes /= int64(count)
+	loops := make([]*Loop, count)
+	for i := range loops {
+		var owned []Recovered
+		for p := i; p < len(all); p += count {
+			owned = append(owned, all[p])
+		}
+		loops[i] = New(config, len(all), owned)
+	}
+	return loops
+}
+
 // Owns says whether a partition belongs to the loop.
 func (l *Loop) Owns(p msg.Partition) bool { return l.members[p] != nil }
 

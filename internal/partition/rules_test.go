@@ -618,3 +618,25 @@ func TestAQueueKeepsItsOrderAndItsMemory(t *testing.T) {
 		t.Errorf("%d places for %d items", cap(q.items), q.len())
 	}
 }
+
+func TestLoopsShareAllPartitionsAndTheLog(t *testing.T) {
+	all := make([]Recovered, 7)
+	for p := range all {
+		all[p] = Recovered{ID: msg.Partition(p), Engine: engine.New(engine.Config{Partition: msg.Partition(p), Partitions: len(all)})}
+	}
+	loops := NewLoops(Config{CheckpointBytes: 3 << 30}, 3, all)
+	for p := range msg.Partition(len(all)) {
+		owners := 0
+		for _, l := range loops {
+			if l.Owns(p) {
+				owners++
+			}
+		}
+		if owners != 1 {
+			t.Errorf("partition %d belongs to %d loops", p, owners)
+		}
+	}
+	if got := loops[2].config.CheckpointBytes; got != 1<<30 {
+		t.Errorf("a loop of three counts on %d bytes of log, want a third", got)
+	}
+}

@@ -1,4 +1,4 @@
-package node
+package recovery
 
 // Goal: what is published and trimmed is what loops have said, however old, and
 // never more. Method: a saver on a host in memory, told by hand.
@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-io/holdfast/internal/partition"
 )
 
-// saverRig is a saver whose jobs are done when they are given.
+// saverRig is a saver on a log of twenty frames.
 type saverRig struct {
-	*saver
+	*Saver
 	t    *testing.T
 	host *memory.Host
 	told []partition.Input
@@ -29,12 +29,11 @@ func newSaverRig(t *testing.T, loops int) *saverRig {
 		t.Fatal(err)
 	}
 	r := &saverRig{t: t, host: h}
-	r.saver = newSaver(h, loops, func(_ int, in partition.Input) {
+	r.Saver = NewSaver(h, loops, func(_ int, in partition.Input) {
 		if in.Kind != partition.InputNudge {
 			r.told = append(r.told, in)
 		}
 	}, slog.New(slog.DiscardHandler))
-	r.saver.close() // its goroutine; the test does what it does
 	epoch, _, err := h.Log().Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +58,7 @@ func (r *saverRig) save(c host.Checkpoint) error {
 		return err
 	}
 	r.told = nil
-	r.finish(0, c)
+	r.Publish(0, c)
 	if len(r.told) != 1 || r.told[0].Kind != partition.InputPublished || r.told[0].Partition != c.Partition {
 		r.t.Fatalf("the loop was told %+v", r.told)
 	}
@@ -160,12 +159,12 @@ func TestACheckpointThatBreaksIsRefusedToItsEndAndTheNextIsNot(t *testing.T) {
 
 func TestTheEndSaysWhereRecoveryBegins(t *testing.T) {
 	r := newSaverRig(t, 1)
-	r.saver.last(nil) // nothing was ever published
+	r.Last(nil) // nothing was ever published
 	if err := r.save(host.Checkpoint{Partition: 0, Start: 1, End: 1, Frame: 3}); err != nil {
 		t.Fatal(err)
 	}
 	r.said(0, 21, host.Checkpoint{Partition: 0, Start: 1, End: 1, Frame: 21})
-	r.saver.last(nil)
+	r.Last(nil)
 	if got := r.published(0); got.Frame != 21 || r.host.Log().Oldest() != 21 {
 		t.Errorf("got %+v and a log from frame %d on, want 21", got, r.host.Log().Oldest())
 	}
