@@ -24,6 +24,7 @@ type Config struct {
 	Buffer          Buffer
 	Partitions      []*engine.Partition // those it owns, recovered; see Member
 	CheckpointBytes int64               // bytes of log after which every partition has been checkpointed once
+	SliceBytes      int                 // of a checkpoint that are taken between commands; default 64 KiB
 }
 
 // InputKind says what an input is.
@@ -31,13 +32,14 @@ type InputKind uint8
 
 // The input kinds.
 const (
-	InputCommand   InputKind = iota // Partition, Command
-	InputDurable                    // Position
-	InputPoisoned                   // Err
-	InputSaved                      // Saved: slices were written
-	InputPublished                  // Partition, Err
-	InputFlush                      // checkpoint everything, then say Flushed
-	InputNudge                      // look again
+	InputCommand    InputKind = iota // Partition, Command
+	InputDurable                     // Position
+	InputPoisoned                    // Err
+	InputSaved                       // Saved: slices were written
+	InputPublished                   // Partition, Err
+	InputFlush                       // checkpoint everything, then say Flushed
+	InputCheckpoint                  // begin a checkpoint, however little the log has grown
+	InputNudge                       // look again
 )
 
 // Input is what a loop is told.
@@ -190,7 +192,10 @@ type Recovered struct {
 // New makes a loop that owns partitions, out of all that there are. Their
 // durable state is complete; Recover starts them.
 func New(config Config, total int, owned []Recovered) *Loop {
-	l := &Loop{config: config, members: make([]*member, total), saver: saver{slice: sliceBytes}}
+	if config.SliceBytes == 0 {
+		config.SliceBytes = sliceBytes
+	}
+	l := &Loop{config: config, members: make([]*member, total), saver: saver{slice: config.SliceBytes}}
 	for _, r := range owned {
 		m := &member{id: r.ID, engine: r.Engine, durable: r.Engine.Index(), saved: r.Checkpoint}
 		l.members[r.ID] = m
@@ -287,12 +292,13 @@ func (l *Loop) Turn(now msg.Time, budget int) *Output {
 
 // controls holds a method for each kind of input but commands.
 var controls = [...]func(*Loop, *Input, msg.Time){
-	InputDurable:   (*Loop).takeDurable,
-	InputPoisoned:  (*Loop).takePoisoned,
-	InputSaved:     (*Loop).takeSaved,
-	InputPublished: (*Loop).takePublished,
-	InputFlush:     func(l *Loop, _ *Input, _ msg.Time) { l.saver.flushing = true },
-	InputNudge:     func(*Loop, *Input, msg.Time) {},
+	InputDurable:    (*Loop).takeDurable,
+	InputPoisoned:   (*Loop).takePoisoned,
+	InputSaved:      (*Loop).takeSaved,
+	InputPublished:  (*Loop).takePublished,
+	InputFlush:      func(l *Loop, _ *Input, _ msg.Time) { l.saver.flushing = true },
+	InputCheckpoint: func(l *Loop, _ *Input, _ msg.Time) { l.saver.asked = true },
+	InputNudge:      func(*Loop, *Input, msg.Time) {},
 }
 
 func (l *Loop) takeCommand(in *Input, now msg.Time) {

@@ -640,3 +640,30 @@ func TestLoopsShareAllPartitionsAndTheLog(t *testing.T) {
 		t.Errorf("a loop of three counts on %d bytes of log, want a third", got)
 	}
 }
+
+func TestACheckpointThatIsAskedForIsTakenOnceAndAtOnce(t *testing.T) {
+	b := newBench(t, 2)
+	b.update("one", "[1]")
+	b.sync()
+	o := b.turn(Input{Kind: InputCheckpoint})
+	if len(o.Slices) != 1 || !o.Slices[0].Last {
+		t.Fatalf("got %d slices of a small checkpoint, want one", len(o.Slices))
+	}
+	b.turn(Input{Kind: InputSaved, Saved: o.Slices[0]})
+	if len(b.published) != 1 {
+		t.Fatalf("%d checkpoints are complete, want one", len(b.published))
+	}
+	b.turn(Input{Kind: InputPublished, Partition: b.published[0].Partition})
+	if b.ready() || len(b.turn().Slices) > 0 {
+		t.Error("another one is begun that nobody asked for")
+	}
+}
+
+func TestSlicesHaveTheSizeThatIsConfigured(t *testing.T) {
+	if got := New(Config{SliceBytes: 7}, 1, nil).saver.slice; got != 7 {
+		t.Errorf("got slices of %d bytes, want 7", got)
+	}
+	if got := New(Config{}, 1, nil).saver.slice; got != sliceBytes {
+		t.Errorf("got slices of %d bytes, want the default of %d", got, sliceBytes)
+	}
+}

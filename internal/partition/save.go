@@ -42,6 +42,7 @@ type saver struct {
 	current  *member // being saved
 	grown    int64   // bytes of log since the last one began
 	flushing bool
+	asked    bool     // for one checkpoint, whatever grown is
 	slice    int      // bytes of one
 	spare    [][]byte // buffers of slices that were written
 }
@@ -49,7 +50,7 @@ type saver struct {
 // wants says that there is a slice to be taken now.
 func (s *saver) wants() bool {
 	m := s.current
-	return m != nil && !m.saving.taken && m.saving.flying < slicesInFlight || m == nil && s.flushing
+	return m != nil && !m.saving.taken && m.saving.flying < slicesInFlight || m == nil && (s.flushing || s.asked)
 }
 
 // checkpoint takes the next slice, begins the next checkpoint if it is time,
@@ -73,9 +74,10 @@ func (l *Loop) checkpoint() {
 // has grown enough. Over CheckpointBytes of log every partition has its turn.
 func (l *Loop) beginCheckpoint() {
 	s := &l.saver
-	if !s.flushing && s.grown < l.checkpointEvery() {
+	if !s.flushing && !s.asked && s.grown < l.checkpointEvery() {
 		return
 	}
+	s.asked = false
 	oldest := l.oldestChanged()
 	if oldest == nil && s.flushing {
 		oldest = l.neverSaved()
