@@ -91,7 +91,7 @@ type Task struct {
 type executor struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	slot   *mark
+	slot   *Mark
 	began  atomic.Uint32 // tick at which the handler of the task began, plus one; 0: none runs
 	over   atomic.Bool   // the handler of the task has returned, or was given up, whichever was first
 
@@ -128,7 +128,7 @@ func New(c Config) *Pool {
 
 // start adds an executor; the lock is held.
 func (p *Pool) start() {
-	e := &executor{slot: p.config.Marks.take(), left: make(chan struct{})}
+	e := &executor{slot: p.config.Marks.Take(), left: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancel(program.WithLogger(context.Background(), p.config.Logger))
 	p.active[e] = struct{}{}
 	go p.run(e)
@@ -186,7 +186,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	for _, e := range leaving {
 		<-e.left
 	}
-	p.config.Marks.close()
+	p.config.Marks.Close()
 	if left > 0 {
 		return fmt.Errorf("stop with %d handlers that have not returned: messages that they had are handled again at the next start, callers have to ask again", left)
 	}
@@ -253,7 +253,7 @@ func (p *Pool) run(e *executor) {
 
 func (e *executor) begin(t Task, tick uint32) {
 	e.began.Store(tick + 1)
-	e.slot.set(t)
+	e.slot.Set(t)
 }
 
 // end comes before the executor takes another task: whoever has the lock and
@@ -261,7 +261,7 @@ func (e *executor) begin(t Task, tick uint32) {
 // whether the run was given up before.
 func (e *executor) end() (late bool) {
 	late = !e.settle()
-	e.slot.clear()
+	e.slot.Clear()
 	e.began.Store(0)
 	return late
 }
@@ -335,7 +335,7 @@ func (p *Pool) leave(e *executor) {
 		p.config.Done(e.task, program.Ended(e.task.Turn), late)
 	}
 	e.cancel()
-	p.config.Marks.put(e.slot)
+	p.config.Marks.Put(e.slot)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, needed := p.active[e]; needed && !p.closed {

@@ -31,13 +31,13 @@ const (
 type Marks struct {
 	mu     sync.Mutex
 	memory []byte
-	free   []*mark
-	all    []*mark
+	free   []*Mark
+	all    []*Mark
 }
 
-// mark is a place in the memory. Its lock is there for close: the owner of the
+// Mark is a place in the memory; nil marks nothing. Its lock is there for Close: the owner of the
 // memory takes it away while a handler that nobody waits for still runs.
-type mark struct {
+type Mark struct {
 	mu     sync.Mutex
 	memory []byte // nil: closed
 }
@@ -99,9 +99,9 @@ func readAsked(memory []byte) msg.Fingerprint {
 	return m.Asked()
 }
 
-// take hands out a place; nil when there is none: more executors than places
+// Take hands out a place; nil when there is none: more executors than places
 // run unmarked.
-func (m *Marks) take() *mark {
+func (m *Marks) Take() *Mark {
 	if m == nil {
 		return nil
 	}
@@ -116,12 +116,13 @@ func (m *Marks) take() *mark {
 	if used+markBytes > len(m.memory) {
 		return nil
 	}
-	place := &mark{memory: m.memory[used : used+markBytes]}
+	place := &Mark{memory: m.memory[used : used+markBytes]}
 	m.all = append(m.all, place)
 	return place
 }
 
-func (m *Marks) put(place *mark) {
+// Put takes a place back.
+func (m *Marks) Put(place *Mark) {
 	if m == nil || place == nil {
 		return
 	}
@@ -130,8 +131,8 @@ func (m *Marks) put(place *mark) {
 	m.free = append(m.free, place)
 }
 
-// close gives the memory back: nothing is written to it any more.
-func (m *Marks) close() {
+// Close gives the memory back: nothing is written to it any more.
+func (m *Marks) Close() {
 	if m == nil {
 		return
 	}
@@ -145,9 +146,9 @@ func (m *Marks) close() {
 	}
 }
 
-// set marks the input of a task; the flag comes last, so that half a mark is
+// Set marks the input of a task; the flag comes last, so that half a mark is
 // none.
-func (k *mark) set(t Task) {
+func (k *Mark) Set(t Task) {
 	if k == nil {
 		return
 	}
@@ -166,7 +167,8 @@ func (k *mark) set(t Task) {
 	k.memory[0] = markFingerprint
 }
 
-func (k *mark) clear() {
+// Clear says that the input is done with.
+func (k *Mark) Clear() {
 	if k == nil {
 		return
 	}
