@@ -3,6 +3,7 @@ package client
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"strconv"
 	"sync"
 )
@@ -20,12 +21,19 @@ const freeSessionsMax = 16_384
 // answer for each session, and a request may be repeated with its number until
 // there is an answer, without being done twice.
 type Sessions struct {
+	random io.Reader
+
 	mu   sync.Mutex
 	free []*Session // last in, first out: few sessions are in use at low load
 }
 
 // NewSessions makes an empty pool.
-func NewSessions() *Sessions { return new(Sessions) }
+func NewSessions() *Sessions { return NewSessionsFrom(rand.Reader) }
+
+// NewSessionsFrom makes an empty pool whose sessions take their identities from
+// a source of random bytes that never fails. No two pools of a server's clients
+// may give the same.
+func NewSessionsFrom(random io.Reader) *Sessions { return &Sessions{random: random} }
 
 // Session is the identity of one request: ID and Number. It belongs to whoever
 // took it, until Done or Drop.
@@ -40,10 +48,6 @@ type Session struct {
 // request. The caller ends it with exactly one of Done and Drop.
 func (p *Sessions) Take() *Session {
 	s := p.reuse()
-	if s == nil {
-		s = &Session{pool: p}
-		rand.Read(s.ID[:]) // never fails: crypto/rand stops the process instead
-	}
 	s.Number++
 	return s
 }
@@ -53,7 +57,9 @@ func (p *Sessions) reuse() *Session {
 	defer p.mu.Unlock()
 	last := len(p.free) - 1
 	if last < 0 {
-		return nil
+		s := &Session{pool: p}
+		_, _ = io.ReadFull(p.random, s.ID[:]) // never fails: crypto/rand stops the process instead
+		return s
 	}
 	s := p.free[last]
 	p.free[last] = nil

@@ -24,10 +24,39 @@ const (
 // nanoseconds since 1970 end in 2262.
 const Horizon = msg.Time(7_258_118_400 * 1_000_000_000)
 
-// door is what requests are brought to.
-type door interface {
+// Door is what requests are brought to.
+type Door interface {
+	// Do admits a request and waits for its answer; see Ingress.
 	Do(ctx context.Context, r *msg.Request) msg.Reply
+	// Describe says what is served.
 	Describe() program.Description
+}
+
+// ConnConfig is what a connection in process is made from. A door is all that
+// it needs; the rest is what a simulator puts in the place of clock and chance.
+type ConnConfig struct {
+	Door     Door
+	Sessions *client.Sessions                                 // default a new pool
+	Now      func() time.Time                                 // default time.Now
+	Sleep    func(ctx context.Context, d time.Duration) bool  // false if ctx ended first; default by the clock
+	Jitter   func(below time.Duration) (random time.Duration) // default math/rand
+}
+
+// withDefaults is the one place where defaults are applied.
+func (c ConnConfig) withDefaults() ConnConfig {
+	if c.Sessions == nil {
+		c.Sessions = client.NewSessions()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+	if c.Jitter == nil {
+		c.Jitter = rand.N[time.Duration]
+	}
+	return c
 }
 
 // ErrStopped is the error of a door that will not admit anything any more. A
@@ -51,15 +80,18 @@ const (
 // ends; if that has no deadline, until a minute has gone by without success. A
 // request whose context ends first goes on without its caller; the error says
 // then that its fate is unknown.
-func NewConn(d door) client.Conn {
-	return &conn{door: d, sessions: client.NewSessions(), reads: readsOf(d.Describe())}
+func NewConn(d Door) client.Conn { return NewConnWith(ConnConfig{Door: d}) }
+
+// NewConnWith makes a connection as NewConn does, with a clock and chances of
+// its own.
+func NewConnWith(c ConnConfig) client.Conn {
+	return &conn{ConnConfig: c.withDefaults(), reads: readsOf(c.Door.Describe())}
 }
 
 // conn is safe for concurrent use.
 type conn struct {
-	door     door
-	sessions *client.Sessions
-	reads    map[handlerName]bool
+	ConnConfig
+	reads map[handlerName]bool
 }
 
 var _ client.Conn = (*conn)(nil)
@@ -86,7 +118,7 @@ func readsOf(d program.Description) map[handlerName]bool {
 // Invoke implements client.Conn.
 func (c *conn) Invoke(ctx context.Context, r client.Request) (client.Reply, error) {
 	var request msg.Request
-	if err := translate(&request, &r); err != nil {
+	if err := translate(&request, &r, c.Now); err != nil {
 		return client.Reply{}, clientError(err, false)
 	}
 	request.Traceparent = client.Traceparent(ctx)
@@ -134,7 +166,7 @@ func (c *conn) identified(ctx context.Context, request *msg.Request) (reply msg.
 		reply, known := c.repeat(ctx, request)
 		return reply, !known
 	}
-	session := c.sessions.Take()
+	session := c.Sessions.Take()
 	request.Identity.Session, request.Identity.SessionNumber = msg.SessionID(session.ID), session.Number
 	reply, known := c.repeat(ctx, request)
 	if known {
@@ -152,7 +184,7 @@ func (c *conn) repeat(ctx context.Context, request *msg.Request) (reply msg.Repl
 	var firstFailure time.Time
 	for pause := backOffFirst; ; pause = min(2*pause, backOffMax) {
 		attempt := *request // the door keeps what it is given
-		reply = c.door.Do(ctx, &attempt)
+		reply = c.Door.Do(ctx, &attempt)
 		failed := failure(request.Operation, &reply)
 		switch failed {
 		case nil:
@@ -168,12 +200,12 @@ func (c *conn) repeat(ctx context.Context, request *msg.Request) (reply msg.Repl
 			return reply, known
 		}
 		if firstFailure.IsZero() {
-			firstFailure = time.Now()
+			firstFailure = c.Now()
 		}
-		if _, limited := ctx.Deadline(); !limited && time.Since(firstFailure) > retryFor {
+		if _, limited := ctx.Deadline(); !limited && c.Now().Sub(firstFailure) > retryFor {
 			return reply, known
 		}
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+		if !c.Sleep(ctx, pause/2+c.Jitter(pause/2)) {
 			return reply, known
 		}
 	}
@@ -269,7 +301,7 @@ var operations = map[client.Operation]msg.Request{
 
 // translate makes the request of a caller one of the system. The body is copied,
 // because the caller may use its memory again while the request goes on.
-func translate(request *msg.Request, r *client.Request) *msg.Error {
+func translate(request *msg.Request, r *client.Request, now func() time.Time) *msg.Error {
 	known, ok := operations[r.Operation]
 	if !ok {
 		return invalid("the operation %.100q is not known", r.Operation)
@@ -294,7 +326,7 @@ func translate(request *msg.Request, r *client.Request) *msg.Error {
 		request.Headers, err = Headers(r.Header)
 	}
 	if err == nil {
-		err = setTimes(request, r)
+		err = setTimes(request, r, now)
 	}
 	if err == nil {
 		err = setSubject(request, r)
@@ -369,7 +401,7 @@ func setStart(request *msg.Request, r *client.Request) (err *msg.Error) {
 var ErrDelayedWait = invalid("a start that is delayed cannot be waited for: describe the workflow once it has begun")
 
 // setTimes fills in when the request may begin.
-func setTimes(request *msg.Request, r *client.Request) *msg.Error {
+func setTimes(request *msg.Request, r *client.Request, clock func() time.Time) *msg.Error {
 	deadline := r.Deadline
 	if r.Delay == 0 && r.NotBefore.IsZero() && deadline.IsZero() {
 		return nil // most have none: do not look at the clock
@@ -377,7 +409,7 @@ func setTimes(request *msg.Request, r *client.Request) *msg.Error {
 	if r.Delay < 0 {
 		return invalid("the delay is %v, it must not be below zero", r.Delay)
 	}
-	now := time.Now()
+	now := clock()
 	begin := r.NotBefore
 	if r.Delay > 0 && begin.Before(now.Add(r.Delay)) {
 		begin = now.Add(r.Delay)

@@ -3,13 +3,9 @@ package ingress
 import (
 	"context"
 	"errors"
-	"slices"
-	"sort"
-	"strings"
 	"sync"
 	"sync/atomic"
 
-	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
 )
@@ -149,71 +145,125 @@ func (i *Ingress) Do(ctx context.Context, r *msg.Request) msg.Reply {
 	if ok && r.Deadline == 0 && waits && deadline.Before(Horizon.Std()) {
 		r.Deadline = msg.TimeOf(deadline)
 	}
+	w := i.waiters.Get().(*waiter)
+	if i.concernsAll(r) {
+		all := i.bring(r, w)
+		return i.wait(ctx, w, msg.InvocationID{}, func() { i.leaveAll(all) })
+	}
+	a := i.ask(i.partition(r), r, w)
+	return i.wait(ctx, w, a.invocation, func() { i.leave(&a) })
+}
+
+// asked is a request that was brought to a partition, and who waits for the
+// answer.
+type asked struct {
+	partition  msg.Partition
+	invocation msg.InvocationID
+	waiter     msg.Waiter
+}
+
+// Ask admits a request, brings it to its partition, or to all, and returns.
+// The waiter is told the answer, once, from any goroutine, maybe before Ask
+// returns. Whoever stops waiting calls leave: the request goes on, and no answer
+// may come. Fail does not reach these waiters, and Inflight does not count them.
+func (i *Ingress) Ask(r *msg.Request, w msg.Waiter) (leave func()) {
+	if err := i.admit(r); err != nil {
+		w.Answer(msg.Reply{Err: err})
+		return func() {}
+	}
+	all := i.bring(r, w)
+	return func() { i.leaveAll(all) }
+}
+
+// concernsAll says whether every partition is asked.
+func (i *Ingress) concernsAll(r *msg.Request) bool {
+	switch r.Operation {
+	case msg.OperationList, msg.OperationParked, msg.OperationDeadLetters, msg.OperationLocks:
+		return true
+	}
+	return i.isHomeless(r)
+}
+
+// bring brings an admitted request to where it belongs.
+func (i *Ingress) bring(r *msg.Request, w msg.Waiter) []asked {
 	switch r.Operation {
 	case msg.OperationList:
-		return i.list(ctx, r)
+		return i.bringToAll(r, w, func(replies []msg.Reply) msg.Reply { return mergeKeys(replies, r.Limit) })
 	case msg.OperationParked, msg.OperationDeadLetters, msg.OperationLocks:
-		return i.everywhere(ctx, r)
+		return i.bringToAll(r, w, func(replies []msg.Reply) msg.Reply { return join(replies, r.Limit) })
 	}
 	if i.isHomeless(r) {
-		return i.anywhere(ctx, r)
+		return i.bringToAll(r, w, anywhere)
 	}
-	return i.wait(ctx, i.ask(i.partition(r), r))
+	return []asked{i.ask(i.partition(r), r, w)}
 }
 
-// asked is a request that was brought to a partition, and its waiter.
-type asked struct {
-	partition msg.Partition
-	request   *msg.Request
-	waiter    *waiter
+// bringToAll asks every partition the same.
+func (i *Ingress) bringToAll(r *msg.Request, w msg.Waiter, merge func([]msg.Reply) msg.Reply) []asked {
+	g := &gathering{replies: make([]msg.Reply, i.config.Partitions), merge: merge, waiter: w}
+	g.left.Store(int32(i.config.Partitions))
+	all := make([]asked, i.config.Partitions)
+	for p := range all {
+		request := *r
+		all[p] = i.ask(msg.Partition(p), &request, &gatherer{gathering: g, partition: p})
+	}
+	return all
 }
 
-// ask brings a request to a partition. Whoever asks has to wait.
-func (i *Ingress) ask(p msg.Partition, r *msg.Request) asked {
+// ask brings a request to a partition.
+func (i *Ingress) ask(p msg.Partition, r *msg.Request, w msg.Waiter) asked {
 	if r.Invocation.IsZero() {
 		r.Invocation = msg.NewInvocationID(p, i.config.Nonce, i.counter.Add(1))
 	}
-	a := asked{p, r, i.waiters.Get().(*waiter)}
-	i.config.Command(p, msg.Command{Kind: msg.CommandRequest, Request: r, Waiter: a.waiter})
-	return a
+	i.config.Command(p, msg.Command{Kind: msg.CommandRequest, Request: r, Waiter: w})
+	return asked{p, r.Invocation, w}
 }
 
 // wait waits for the answer, until ctx ends or nothing can come any more. An
-// answer that is there counts in any case: it says more than that.
-func (i *Ingress) wait(ctx context.Context, a asked) msg.Reply {
+// answer that is there counts in any case: it says more than that. The error
+// names the invocation, if there is one.
+func (i *Ingress) wait(ctx context.Context, w *waiter, invocation msg.InvocationID, leave func()) msg.Reply {
 	select {
-	case <-a.waiter.ready:
-		return i.answerTo(a)
+	case <-w.ready:
+		return i.answerOf(w)
 	case <-ctx.Done():
 	case <-i.broken:
 	}
 	select {
-	case <-a.waiter.ready:
-		return i.answerTo(a)
+	case <-w.ready:
+		return i.answerOf(w)
 	default:
 	}
 	select {
 	case <-i.broken:
-		return msg.Reply{Invocation: a.request.Invocation, Err: i.failure}
+		return msg.Reply{Invocation: invocation, Err: i.failure}
 	default:
-		return i.leave(ctx, a)
+		leave()
+		return msg.Reply{Invocation: invocation, Err: left(ctx)}
 	}
 }
 
-// answerTo takes the answer from a waiter, which is used again.
-func (i *Ingress) answerTo(a asked) msg.Reply {
-	reply := a.waiter.reply
-	a.waiter.reply = msg.Reply{}
-	i.waiters.Put(a.waiter)
+// answerOf takes the answer from a waiter, which is used again.
+func (i *Ingress) answerOf(w *waiter) msg.Reply {
+	reply := w.reply
+	w.reply = msg.Reply{}
+	i.waiters.Put(w)
 	return reply
 }
 
-// leave tells the partition that nobody waits any more. The waiter is not used
-// again, because an answer may still come.
-func (i *Ingress) leave(ctx context.Context, a asked) msg.Reply {
-	id := a.request.Invocation
-	i.config.Command(a.partition, msg.Command{Kind: msg.CommandLeave, Request: &msg.Request{Invocation: id}, Waiter: a.waiter})
-	return msg.Reply{Invocation: id, Err: left(ctx)}
+// leaveAll tells partitions that have not answered that nobody waits any more.
+// The waiters are not used again, because an answer may still come.
+func (i *Ingress) leaveAll(all []asked) {
+	for n := range all {
+		if g, one := all[n].waiter.(*gatherer); !one || !g.answered.Load() {
+			i.leave(&all[n])
+		}
+	}
+}
+
+func (i *Ingress) leave(a *asked) {
+	i.config.Command(a.partition, msg.Command{
+		Kind: msg.CommandLeave, Request: &msg.Request{Invocation: a.invocation}, Waiter: a.waiter})
 }
 
 // The errors of requests whose context had ended before they were admitted:
@@ -257,93 +307,4 @@ func (i *Ingress) partition(r *msg.Request) msg.Partition {
 func (i *Ingress) isHomeless(r *msg.Request) bool {
 	operates := r.Operation == msg.OperationResume || r.Operation == msg.OperationSkip
 	return operates && r.Mode == 0 && i.kinds[r.Target.Kind] == nil
-}
-
-// anywhere asks every partition for what at most one of them can do, and gives
-// its answer. If none did it and one could not say, that counts.
-func (i *Ingress) anywhere(ctx context.Context, r *msg.Request) msg.Reply {
-	replies, _ := i.each(ctx, r)
-	best := replies[0]
-	for _, reply := range replies {
-		if reply.Err == nil {
-			return reply
-		}
-		if reply.Err.Code != msg.CodeNotFound {
-			best = reply
-		}
-	}
-	return best
-}
-
-// each asks every partition the same and gives the answers in their order, or
-// the first error.
-func (i *Ingress) each(ctx context.Context, r *msg.Request) (replies []msg.Reply, failed *msg.Error) {
-	all := make([]asked, i.config.Partitions)
-	for p := range all {
-		request := *r
-		all[p] = i.ask(msg.Partition(p), &request)
-	}
-	for _, a := range all {
-		reply := i.wait(ctx, a)
-		if failed == nil {
-			failed = reply.Err
-		}
-		replies = append(replies, reply)
-	}
-	return replies, failed
-}
-
-// list merges the keys of all partitions, in order, and with them how the
-// workflows stand whose keys they are.
-func (i *Ingress) list(ctx context.Context, r *msg.Request) msg.Reply {
-	replies, err := i.each(ctx, r)
-	if err != nil {
-		return msg.Reply{Err: err}
-	}
-	var all byKey
-	for p := range replies {
-		all.Keys = append(all.Keys, replies[p].Keys...)
-		all.Workflows = append(all.Workflows, replies[p].Workflows...)
-	}
-	invariant.Check(len(all.Workflows) == 0 || len(all.Workflows) == len(all.Keys),
-		"a list has %d keys and %d workflows", len(all.Keys), len(all.Workflows))
-	sort.Sort(&all)
-	n := min(len(all.Keys), r.Limit)
-	return msg.Reply{Found: true, Keys: all.Keys[:n], Workflows: all.Workflows[:min(len(all.Workflows), n)]}
-}
-
-// byKey sorts the keys of a reply, and its workflows with them.
-type byKey msg.Reply
-
-func (l *byKey) Len() int           { return len(l.Keys) }
-func (l *byKey) Less(i, j int) bool { return l.Keys[i] < l.Keys[j] }
-
-func (l *byKey) Swap(i, j int) {
-	l.Keys[i], l.Keys[j] = l.Keys[j], l.Keys[i]
-	if len(l.Workflows) > 0 {
-		l.Workflows[i], l.Workflows[j] = l.Workflows[j], l.Workflows[i]
-	}
-}
-
-// everywhere merges what all partitions answer, in order of place.
-func (i *Ingress) everywhere(ctx context.Context, r *msg.Request) msg.Reply {
-	replies, err := i.each(ctx, r)
-	if err != nil {
-		return msg.Reply{Err: err}
-	}
-	all := msg.Reply{Found: true}
-	for p := range replies {
-		all.Parked = append(all.Parked, replies[p].Parked...)
-		all.DeadLetters = append(all.DeadLetters, replies[p].DeadLetters...)
-		all.Locks = append(all.Locks, replies[p].Locks...)
-	}
-	slices.SortStableFunc(all.Parked, func(a, b msg.Parked) int { return strings.Compare(a.Place(), b.Place()) })
-	slices.SortStableFunc(all.DeadLetters, func(a, b msg.DeadLetter) int { return strings.Compare(a.Place(), b.Place()) })
-	slices.SortStableFunc(all.Locks, func(a, b msg.Lock) int { return strings.Compare(a.Place(), b.Place()) })
-	if r.Limit > 0 {
-		all.Locks = all.Locks[:min(len(all.Locks), r.Limit)]
-		all.Parked = all.Parked[:min(len(all.Parked), r.Limit)]
-		all.DeadLetters = all.DeadLetters[:min(len(all.DeadLetters), r.Limit)]
-	}
-	return all
 }
