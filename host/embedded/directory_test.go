@@ -219,3 +219,32 @@ func TestADirectoryMayBeMovedToAnotherDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWhatTheFirstStartLeftInTheCacheIsMadeDurableByTheNext lets the first start
+// die at every operation, the second one serve, and the power go. A start that
+// read a name only from the cache must not build on it.
+func TestWhatTheFirstStartLeftInTheCacheIsMadeDurableByTheNext(t *testing.T) {
+	for operations := int64(1); ; operations++ {
+		disk := sim.NewDisk(uint64(operations))
+		config := simulatedConfig(disk)
+		disk.StopAfter(operations)
+		_, err := Open(config)
+		disk.Crash()
+		second, failed := Open(config)
+		if failed != nil {
+			t.Fatalf("stopped after %d operations, the second start: %v", operations, failed)
+		}
+		appendFrames(t, second, 1, 100)
+		disk.PowerCut(sim.KeepNone)
+		third, failed := Open(config)
+		if failed != nil {
+			t.Fatalf("stopped after %d operations, after a power cut: %v", operations, failed)
+		}
+		if _, last, err := third.Log().Acquire(t.Context()); err != nil || last.Number != 1 {
+			t.Fatalf("stopped after %d operations: the log ends at frame %d, %v; want 1", operations, last.Number, err)
+		}
+		if err == nil {
+			return // the first start came to its end
+		}
+	}
+}

@@ -74,7 +74,7 @@ func (h *Host) open() error {
 	case h.recovered.New:
 		err = h.layOut()
 	case err == nil:
-		err = checkIdentity(directory, found, h.config.Identity)
+		err = h.resume(found)
 	}
 	if err != nil {
 		return err
@@ -90,6 +90,17 @@ func (h *Host) open() error {
 		return err
 	}
 	return files.SyncDir(filepath.Dir(directory))
+}
+
+// resume checks that a directory may be used that is there. Its names may have
+// been read from the cache: a start that died, or whose sync failed, has made
+// them and no more. They are durable before anything is built on them.
+func (h *Host) resume(found host.Identity) error {
+	directory := h.config.Dir
+	if err := checkIdentity(directory, found, h.config.Identity); err != nil {
+		return err
+	}
+	return errors.Join(h.config.FS.SyncDir(directory), h.config.FS.SyncDir(filepath.Dir(directory)))
 }
 
 // layOut makes the directories of a new data directory.
