@@ -59,7 +59,7 @@ func TestSlicesAreSmallAndComplete(t *testing.T) {
 	for range 500 {
 		want(t, r.call(msg.Request{Operation: msg.OperationSubmit, Target: ref("3"), Handler: "slow", Payload: msg.Payload{Body: make([]byte, 50)}}), "")
 	}
-	state := dump(p)
+	state := p.Dump()
 	for _, budget := range []int{1, 100, 1000, 1 << 20} {
 		p.BeginCheckpoint()
 		loaded := New(p.config)
@@ -75,7 +75,7 @@ func TestSlicesAreSmallAndComplete(t *testing.T) {
 		for d := range loaded.outboxes {
 			loaded.outboxes[d].recovered()
 		}
-		if text := difference(dump(loaded), state); text != "" {
+		if text := difference(loaded.Dump(), state); text != "" {
 			t.Fatalf("budget %d: %s", budget, text)
 		}
 		if loaded.Stats().Entities != p.Stats().Entities || loaded.inboxBytes != p.inboxBytes || loaded.deadLetterBytes != p.deadLetterBytes || loaded.outboxBytes != p.outboxBytes {
@@ -98,7 +98,7 @@ func TestCheckpointNamesItsStart(t *testing.T) {
 	}
 	r.replay(loaded)
 	loaded.outboxes[0].recovered()
-	if text := difference(dump(loaded), dump(p)); text != "" {
+	if text := difference(loaded.Dump(), p.Dump()); text != "" {
 		t.Fatal(text)
 	}
 }

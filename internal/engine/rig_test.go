@@ -284,15 +284,15 @@ func want(t *testing.T, r msg.Reply, code string) {
 func (r *rig) sameAfterReplay() {
 	r.t.Helper()
 	for n, p := range r.partitions {
-		state := dump(p)
-		if text := difference(dump(r.checkpoint(p)), state); text != "" {
+		state := p.Dump()
+		if text := difference(r.checkpoint(p).Dump(), state); text != "" {
 			r.t.Fatalf("partition %d from a checkpoint: %s", n, text)
 		}
 		replayed := r.rebuild(msg.Partition(n))
 		for d := range replayed.outboxes {
 			replayed.outboxes[d].recovered()
 		}
-		if text := difference(dump(replayed), state); text != "" {
+		if text := difference(replayed.Dump(), state); text != "" {
 			r.t.Fatalf("partition %d from its log: %s", n, text)
 		}
 	}

@@ -155,12 +155,12 @@ func TestMapIsNotAList(t *testing.T) {
 		r := newRig(t, 1, Limits{}, thing("set", "get"))
 		r.program["set"] = fields
 		want(t, r.call(msg.Request{Target: ref("a"), Handler: "set", Payload: body("m=a:1 l+x")}), "")
-		before := dump(r.partitions[0])
+		before := r.partitions[0].Dump()
 		reply := r.call(msg.Request{Target: ref("a"), Handler: "set", Payload: body(changes)})
 		if want(t, reply, msg.CodeFailed); !strings.Contains(reply.Err.Message, "list") {
 			t.Fatalf("%s: %v", changes, reply.Err)
 		}
-		if text := difference(dump(r.partitions[0]), before); text != "" {
+		if text := difference(r.partitions[0].Dump(), before); text != "" {
 			t.Fatalf("%s: %s", changes, text)
 		}
 	}

@@ -543,12 +543,12 @@ func (w *world) replay() {
 		return
 	}
 	for n, p := range w.partitions {
-		want := dump(p)
-		w.sameState("replay from nothing", dump(w.rebuild(msg.Partition(n), nil)), want)
+		want := p.Dump()
+		w.sameState("replay from nothing", w.rebuild(msg.Partition(n), nil).Dump(), want)
 		for _, s := range w.savers[n].kept {
 			w.stats.replays++
 			what := fmt.Sprintf("replay of partition %d from the checkpoint of %d to %d", n, s.start, s.end)
-			w.sameState(what, dump(w.rebuild(msg.Partition(n), s)), want)
+			w.sameState(what, w.rebuild(msg.Partition(n), s).Dump(), want)
 		}
 	}
 }
