@@ -1,0 +1,34 @@
+package invariant
+
+// Mutant is a bug that can be planted in production code, under the build tag
+// "invariants", to show that tests find it. Without the tag there is none.
+type Mutant int32
+
+// The mutants. The comment at each says what the planted code does.
+const (
+	None                Mutant = iota
+	SkipDeduplication          // engine: a message that was consumed is taken again
+	HighWaterMark              // engine: a mark instead of the set of what is consumed
+	DropOutbox                 // engine: a message is missing in an outbox after a start
+	DoubleFire                 // engine: a reminder fires twice
+	EarlyFire                  // engine: a reminder fires before it is due
+	ForgetAnswers              // engine: what callers were told is forgotten at a start
+	TakeLateOutcome            // engine: the outcome of a run that was given up counts
+	DeliverBeforeAppend        // loop: effects leave before their record is in the buffer
+	ReleaseEarly               // loop: a reply leaves before its record is durable
+	PublishEarly               // loop: a checkpoint is published before the log is durable at its end
+	ApplyPastHole              // recovery: the log is trimmed too far, and nobody minds that records are missing
+	TrustCache                 // embedded: what was read from the page cache is taken for durable
+	MutantCount                // number of mutants
+)
+
+var mutantNames = [MutantCount]string{
+	None: "none", SkipDeduplication: "skip deduplication", HighWaterMark: "a high-water mark instead of the consumed set",
+	DropOutbox: "drop an outbox entry", DoubleFire: "double-fire a timer", EarlyFire: "fire a timer early",
+	ForgetAnswers: "forget answers at a start", TakeLateOutcome: "take the outcome of a run that was given up",
+	DeliverBeforeAppend: "deliver before append", ReleaseEarly: "release a reply before durable",
+	PublishEarly: "publish a checkpoint early", ApplyPastHole: "apply past a hole", TrustCache: "trust the page cache at recovery",
+}
+
+// String says what the bug is.
+func (m Mutant) String() string { return mutantNames[m] }

@@ -1,0 +1,113 @@
+package world
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/partition"
+	"github.com/holdfast-io/holdfast/internal/program"
+)
+
+// Times of executors: those of package executor.
+const (
+	writeOffAfter = 10 * time.Millisecond
+	abandonAfter  = time.Minute
+	delayMax      = 2 * time.Minute // of a handler that FaultExecutor holds up
+	// panicsMax is up to which attempt handlers are made to panic: a fault is no
+	// reason to give an input up.
+	panicsMax = 2
+)
+
+// executors run handlers, as package executor does on goroutines. A handler
+// runs at once, when its turn begins, because what it sees does not change; its
+// outcome comes later.
+type executors struct {
+	process *process
+	context context.Context
+	marks   *executor.Marks
+	queue   []partition.Turn
+	free    int
+	running int // handlers that have not returned
+}
+
+func (e *executors) init(p *process, marks *executor.Marks) {
+	e.process, e.marks, e.free = p, marks, p.world.config.Executors
+	e.context = program.WithLogger(context.Background(), slog.New(slog.DiscardHandler))
+}
+
+func (e *executors) submit(t partition.Turn) {
+	e.queue = append(e.queue, t)
+	e.dispatch()
+}
+
+// dispatch lets executors that are free take turns.
+func (e *executors) dispatch() {
+	for e.free > 0 && len(e.queue) > 0 {
+		t := e.queue[0]
+		e.queue = e.queue[1:]
+		e.free--
+		e.running++
+		e.process.world.after(e.process.world.brief(50*time.Microsecond), e.process, func() { e.run(t) })
+	}
+}
+
+// run runs a handler.
+func (e *executors) run(t partition.Turn) {
+	w, p := e.process.world, e.process
+	mark := e.marks.Take()
+	mark.Set(executor.Task{Partition: t.Partition, Turn: t.Turn})
+	outcome := w.outcome(e.context, t.Turn)
+	took := w.brief(200 * time.Microsecond)
+	if w.faults.happen(FaultExecutor) {
+		took = time.Duration(w.faults.details().Int64N(int64(delayMax)))
+		w.trace.line(w.clock, "fault: run %d of partition %d takes %v", t.Turn.Run, t.Partition, took)
+	}
+	w.after(min(took, writeOffAfter), p, func() {
+		e.free++ // it has returned, or was replaced
+		e.dispatch()
+	})
+	if took > abandonAfter {
+		w.after(abandonAfter, p, func() {
+			p.command(t.Partition, t.Turn.GivenUp())
+		})
+	}
+	w.after(took, p, func() {
+		mark.Clear()
+		e.marks.Put(mark)
+		e.running--
+		if t.Turn.Waiter == nil || took <= abandonAfter {
+			p.command(t.Partition, t.Turn.Ended(outcome)) // a read that was given up has been answered
+		}
+	})
+}
+
+func (e *executors) idle() bool { return e.running == 0 && len(e.queue) == 0 }
+
+// outcome runs the program on a turn, which may panic as well.
+func (w *World) outcome(ctx context.Context, t *msg.Turn) *msg.Outcome {
+	o := w.config.Program.Turn(ctx, t)
+	kind := FaultPanic
+	if waited := t.Message.ID.Number == 0 && t.Message.Kind != msg.MessageTimer || !t.Message.ReplyTo.IsZero(); waited {
+		kind = FaultCallPanic
+	}
+	w.trace.line(w.clock, "run %d: %s %s, attempt %d: %s", t.Run, t.Message.Target, t.Message.Handler, t.Attempt, ending(o))
+	if t.Attempt > panicsMax || !w.faults.happen(kind) {
+		return o
+	}
+	w.trace.line(w.clock, "fault: the handler of run %d panics", t.Run)
+	return &msg.Outcome{Run: t.Run, Panicked: true, Err: msg.Errorf(msg.CodePanic, msg.ClassFailed, "simulated panic")}
+}
+
+// ending says how a handler ended.
+func ending(o *msg.Outcome) string {
+	switch {
+	case o.Fault != "":
+		return "fault: " + o.Fault
+	case o.Err != nil:
+		return o.Err.Error()
+	}
+	return "done"
+}

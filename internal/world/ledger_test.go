@@ -1,0 +1,250 @@
+package world_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-io/holdfast"
+	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/world"
+)
+
+// ledger knows which tokens clients have made, where each has to be, and what
+// its client was told.
+type ledger struct {
+	tokens  int
+	entries []*token
+	history history
+}
+
+// token was made once and asked for once, however often it was repeated.
+type token struct {
+	name  string
+	cell  string
+	then  [][2]string // further tokens that come of it: name and cell
+	acked bool        // it was answered: it is there
+	never bool        // it was refused: it is not there
+	chain bool        // each one comes of the one before, whose handler may have panicked
+}
+
+// names of entities; few, so that they meet.
+const keys = 6
+
+func key(c *world.Client) string { return fmt.Sprint("k", c.Random.IntN(keys)) }
+
+func (l *ledger) newToken(cell string) *token {
+	l.tokens++
+	t := &token{name: fmt.Sprint("t", l.tokens), cell: cell}
+	l.entries = append(l.entries, t)
+	return t
+}
+
+// newWorld gives a world with clients that do random things with app.
+func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
+	c.Program = app().Program()
+	w, l := world.New(c), &ledger{}
+	for n := range clients {
+		w.Go(fmt.Sprint("client ", n), func(c *world.Client) {
+			door := holdfast.NewClient(c.Conn()).With(c.Context())
+			for n := 0; n < operations && w.More(); n++ {
+				c.Sleep(time.Duration(c.Random.Int64N(int64(4 * time.Millisecond))))
+				l.act(w, c, door)
+			}
+		})
+	}
+	w.Always("money is conserved", conserved)
+	w.Eventually("every token is where it has to be", l.check)
+	return w, l
+}
+
+// act does one random thing.
+func (l *ledger) act(w *world.World, c *world.Client, door *holdfast.ClientContext) {
+	switch n := c.Random.IntN(100); {
+	case n < 40:
+		l.errand(w, c, door)
+	case n < 65:
+		l.history.act(w, c, door)
+	case n < 80:
+		_, err := pay.Call(door, key(c), transfer{To: key(c), Amount: c.Random.IntN(40)})
+		expect(w, err, errRefused)
+	case n < 90:
+		l.scribble(w, c, door)
+	case n < 95:
+		got, err := cellRead.Call(door, key(c), holdfast.Void{})
+		expect(w, err)
+		l.seen(w, got)
+	default:
+		l.submit(w, c, door)
+	}
+}
+
+// errand makes a token in one of the ways that there are.
+func (l *ledger) errand(w *world.World, c *world.Client, door *holdfast.ClientContext) {
+	t := l.newToken(key(c))
+	e := errand{Token: t.name, Name: key(c), After: time.Duration(c.Random.Int64N(int64(3 * time.Second)))}
+	handle := spread
+	switch c.Random.IntN(6) {
+	case 0:
+		handle = pass
+		t.path(&e, c, 1+c.Random.IntN(4))
+	case 1:
+		handle = later
+		t.fan(&e, c, 1)
+	case 2:
+		handle = remind
+		t.then = append(t.then, [2]string{t.name + ">" + t.cell, t.cell})
+	case 3:
+		handle = label
+	case 4:
+		handle, t.never = refuse, true
+		e.To = []string{key(c)}
+	default:
+		t.fan(&e, c, c.Random.IntN(4))
+	}
+	var options []holdfast.CallOption
+	keyed := c.Random.IntN(4) == 0
+	if keyed {
+		options = append(options, holdfast.IdempotencyKey(t.name))
+	}
+	_, err := handle.Call(door, t.cell, e, options...)
+	if keyed && (err != nil || c.Random.IntN(2) == 0) {
+		_, err = handle.Call(door, t.cell, e, options...) // again is not twice
+	}
+	expect(w, err, errRefused)
+	t.acked = err == nil
+}
+
+// fan sends further tokens to other cells.
+func (t *token) fan(e *errand, c *world.Client, count int) {
+	used := map[string]bool{}
+	for range count {
+		to := key(c)
+		if used[to] {
+			continue
+		}
+		used[to] = true
+		e.To = append(e.To, to)
+		t.then = append(t.then, [2]string{t.name + ">" + to, to})
+	}
+}
+
+// path lets the token travel.
+func (t *token) path(e *errand, c *world.Client, count int) {
+	name := t.name
+	t.chain = true
+	for range count {
+		to := key(c)
+		name += ">" + to
+		e.To = append(e.To, to)
+		t.then = append(t.then, [2]string{name, to})
+	}
+}
+
+// submit sends a token without waiting for its turn, and may ask for the
+// result.
+func (l *ledger) submit(w *world.World, c *world.Client, door *holdfast.ClientContext) {
+	t := l.newToken(key(c))
+	invocation, err := cellAdd.Submit(door, t.cell, t.name, holdfast.After(time.Duration(c.Random.Int64N(int64(time.Second)))))
+	expect(w, err)
+	t.acked = err == nil
+	if err == nil && c.Random.IntN(2) == 0 {
+		n, err := invocation.Await(door)
+		if expect(w, err); err == nil && n < 1 {
+			w.Fail("the result of %s is %d", t.name, n)
+		}
+	}
+}
+
+func (l *ledger) scribble(w *world.World, c *world.Client, door *holdfast.ClientContext) {
+	var err error
+	if c.Random.IntN(3) == 0 {
+		_, err = erase.Call(door, key(c), holdfast.Void{})
+	} else {
+		_, err = scribble.Call(door, key(c), holdfast.Void{})
+	}
+	expect(w, err)
+}
+
+// expect checks that an error is one that faults explain, or one of a list.
+func expect(w *world.World, err error, known ...error) {
+	for _, e := range append(known, holdfast.ErrUnavailable, holdfast.ErrPanic, holdfast.ErrCancelled, holdfast.ErrResourceExhausted) {
+		if err == nil || errors.Is(err, e) {
+			return
+		}
+	}
+	w.Fail("a client is told: %v", err)
+}
+
+// seen checks what a read has seen: every token once.
+func (l *ledger) seen(w *world.World, tokens []string) {
+	once := map[string]bool{}
+	for _, t := range tokens {
+		if once[t] {
+			w.Fail("a client has seen token %s twice", t)
+		}
+		once[t] = true
+	}
+}
+
+// check compares what is there with what clients were told.
+func (l *ledger) check(s world.State) error {
+	there := map[string]int{}
+	for _, k := range s.Keys("cell") {
+		for _, name := range cellOf(s, k).Tokens {
+			there[name+" in "+k]++
+		}
+	}
+	for _, t := range l.entries {
+		count := there[t.name+" in "+t.cell]
+		delete(there, t.name+" in "+t.cell)
+		switch {
+		case t.acked && count != 1, count > 1, t.never && count > 0:
+			return fmt.Errorf("token %s in %s, acknowledged %v, refused %v, is there %d times", t.name, t.cell, t.acked, t.never, count)
+		}
+		for _, next := range t.then {
+			got := there[next[0]+" in "+next[1]]
+			if t.chain && !t.acked && got < count {
+				count = got
+			}
+			if got != count {
+				return fmt.Errorf("token %s in %s is there %d times, %s is there %d times", next[0], next[1], got, t.name, count)
+			}
+			delete(there, next[0]+" in "+next[1])
+		}
+	}
+	for name := range there {
+		return fmt.Errorf("token %s was never made", name)
+	}
+	return nil
+}
+
+func cellOf(s world.State, key string) (c struct{ Tokens []string }) {
+	_ = json.Unmarshal(s.Entity("cell", key).Root.Body, &c)
+	return c
+}
+
+// conserved checks that accounts and what is between them hold all gifts.
+func conserved(s world.State) error {
+	sum, want := 0, 0
+	for _, k := range s.Keys("account") {
+		var a account
+		_ = json.Unmarshal(s.Entity("account", k).Root.Body, &a)
+		sum, want = sum+a.Balance, want+gift
+		if a.Balance < 0 {
+			return fmt.Errorf("account %s has %d", k, a.Balance)
+		}
+	}
+	for _, m := range s.UnderWay() {
+		if m.Target.Kind == "account" && m.Kind == msg.MessageSend {
+			amount := 0
+			_ = json.Unmarshal(m.Payload.Body, &amount)
+			sum += amount
+		}
+	}
+	if sum != want {
+		return fmt.Errorf("accounts hold %d, the gifts were %d", sum, want)
+	}
+	return nil
+}

@@ -1,0 +1,277 @@
+package world
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/msg"
+)
+
+// beginning is when virtual time begins: 2026-01-01 in UTC.
+const beginning = msg.Time(1_767_225_600 * 1_000_000_000)
+
+// World is a simulated world. It is made, given clients and checks, and run
+// once, all by one goroutine.
+type World struct {
+	config  Config
+	agenda  agenda
+	clock   time.Duration // since the beginning; never goes back
+	skew    time.Duration // of the clock that the node sees
+	skewMax time.Duration
+	random  *rand.Rand // what is no fault: how long things take
+	faults  *faults
+	storage storage
+	process *process // nil: none runs
+	watch   watch
+	twins   []*twin // by partition
+	clients []*Client
+	calls   []*call // that wait for an answer, oldest first
+	checks  []check
+	hopes   []hope
+	calm    bool
+	trace   trace
+	result  Result
+}
+
+// Result is what became of a world.
+type Result struct {
+	Violation  string // empty: none
+	Faults     []Fault
+	CrashPoint int // events of processes before which a crash could have been
+	Crashes    int
+	Starts     int
+	Events     int
+	Records    int
+	Requests   int
+	Answers    int
+	Published  int // checkpoints
+	Rebuilt    int // partitions that were compared after a start
+	Operations int // of clients that ask with More
+	Virtual    time.Duration
+}
+
+// check is something that is true whenever records have become durable.
+type check struct {
+	name  string
+	holds func(State) error
+}
+
+// hope is something that is true at the end.
+type hope struct {
+	name  string
+	holds func(State) error
+}
+
+// New makes a world whose node has not started.
+func New(c Config) *World {
+	c = c.withDefaults()
+	w := &World{config: c, random: rand.New(rand.NewPCG(c.Seed, 1)), faults: newFaults(&c), trace: trace{to: c.Trace}}
+	w.storage = newStorage(w)
+	w.watch.init(w)
+	for p := range c.Partitions {
+		w.twins = append(w.twins, newTwin(w, msg.Partition(p)))
+	}
+	return w
+}
+
+// Always adds a check that is made whenever records have become durable.
+func (w *World) Always(name string, holds func(State) error) {
+	w.checks = append(w.checks, check{name, holds})
+}
+
+// Eventually adds what has to be true when all has come to its end.
+func (w *World) Eventually(name string, holds func(State) error) {
+	w.hopes = append(w.hopes, hope{name, holds})
+}
+
+// Clock is the virtual time since the beginning.
+func (w *World) Clock() time.Duration { return w.clock }
+
+// now is what the clock of the node shows.
+func (w *World) now() msg.Time { return beginning + msg.Time(w.clock+w.skew) }
+
+// Now is the true time in the world.
+func (w *World) Now() time.Time { return (beginning + msg.Time(w.clock)).Std() }
+
+// violation ends a run.
+type violation string
+
+// Fail ends the run: something is wrong. Clients and checks may call it.
+func (w *World) Fail(format string, args ...any) {
+	panic(violation(fmt.Sprintf(format, args...)))
+}
+
+// Run lets the world go on until everything has come to its end, or something
+// is wrong.
+func (w *World) Run() (result Result) {
+	defer func() {
+		w.stopClients()
+		result = w.result
+		result.Faults, result.Virtual = w.faults.done, w.clock
+		result.CrashPoint = w.faults.could(FaultCrash)
+	}()
+	w.result.Violation = w.guard(w.live)
+	return w.result
+}
+
+// guard runs a function and returns the violation that ended it.
+func (w *World) guard(run func()) (text string) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case violation:
+			text = string(r)
+		default:
+			text = fmt.Sprintf("%v\n%s", r, debug.Stack())
+		}
+		if text != "" {
+			w.trace.line(w.clock, "VIOLATION %s", text)
+		}
+	}()
+	run()
+	return ""
+}
+
+// live is the whole life of a world.
+func (w *World) live() {
+	w.start()
+	for _, c := range w.clients {
+		w.after(w.brief(time.Millisecond), nil, c.resume)
+	}
+	if w.config.Steps > 0 {
+		w.endure()
+		return
+	}
+	for w.clock < w.config.Calm && !w.clientsDone() {
+		w.step()
+	}
+	w.becalm()
+	for end := w.clock + w.config.Bound; !w.settled(); {
+		if w.clock > end {
+			w.Fail("not everything has come to its end %v after the last fault: %s", w.config.Bound, w.unsettled())
+		}
+		w.step()
+	}
+	w.restartInOrder()
+}
+
+// endure lives through faults up to the end, and wants one more start to find
+// what was durable.
+func (w *World) endure() {
+	for w.result.Events < w.config.Steps {
+		w.step()
+	}
+	w.becalm()
+	if w.process != nil {
+		w.crash(FaultPowerCut)
+	}
+	for w.process == nil {
+		w.step()
+	}
+}
+
+// step lets the next thing happen.
+func (w *World) step() {
+	e, ok := w.agenda.next()
+	if !ok {
+		w.Fail("nothing will happen any more: %s", w.unsettled())
+	}
+	w.clock = max(w.clock, e.at)
+	if e.process == nil {
+		e.do()
+		w.afterEvent()
+		return
+	}
+	if e.process != w.process {
+		return // it has died
+	}
+	w.result.Events++
+	if w.misfortune() {
+		return
+	}
+	e.do()
+	w.afterEvent()
+}
+
+// afterEvent ends a process that died in the event.
+func (w *World) afterEvent() {
+	if w.process != nil && w.storage.doomed() {
+		w.crash(w.storage.doom())
+	}
+}
+
+// misfortune lets faults happen that may happen between any two events of a
+// process, and says whether it has died.
+func (w *World) misfortune() (died bool) {
+	if w.faults.happen(FaultClockJump) {
+		w.jump()
+	}
+	if w.faults.happen(FaultCheckpoint) {
+		w.process.tell(w.faults.details().IntN(w.config.Loops), inputCheckpoint)
+	}
+	if w.faults.happen(FaultFlush) {
+		w.process.tell(w.faults.details().IntN(w.config.Loops), inputFlush)
+	}
+	switch {
+	case w.faults.happen(FaultCrash):
+		w.crash(FaultCrash)
+	case w.faults.happen(FaultPowerCut):
+		w.crash(FaultPowerCut)
+	case w.faults.happen(FaultRelapse):
+		w.crash(FaultRelapse)
+	default:
+		return false
+	}
+	return true
+}
+
+// jumpMax bounds what the clock of the node jumps: a leap of an hour finds what
+// a leap of a year would.
+const jumpMax = time.Hour
+
+// jump sets the node's clock forwards or backwards.
+func (w *World) jump() {
+	details := w.faults.details()
+	by := time.Duration(details.Int64N(int64(10 * time.Second)))
+	if details.IntN(4) == 0 {
+		by = time.Duration(details.Int64N(int64(jumpMax)))
+	}
+	if details.IntN(2) == 0 {
+		by = -min(by, 10*time.Second)
+	}
+	w.skew += by
+	w.skewMax = max(w.skewMax, w.skew)
+	w.trace.line(w.clock, "fault: the clock jumps by %v", by)
+	w.process.look()
+}
+
+// becalm ends all faults. The clock, which may have been behind, is right.
+func (w *World) becalm() {
+	w.calm, w.faults.over = true, true
+	w.trace.line(w.clock, "no more faults")
+	w.storage.heal()
+	w.skew = w.skewMax
+	if w.process != nil {
+		w.process.look()
+	}
+}
+
+// after plans an event.
+func (w *World) after(d time.Duration, p *process, do func()) { w.agenda.plan(w.clock+d, p, do) }
+
+// brief is a time of at most a bound, mostly much less.
+func (w *World) brief(most time.Duration) time.Duration {
+	d := w.random.Int64N(int64(most)) + 1
+	return time.Duration(d >> w.random.IntN(5))
+}
+
+// More says whether a client may do something more, and counts it.
+func (w *World) More() bool {
+	if w.config.Operations > 0 && w.result.Operations >= w.config.Operations {
+		return false
+	}
+	w.result.Operations++
+	return true
+}
