@@ -93,6 +93,9 @@ func (o *outbox) recovered() {
 	for o.messages.len() < int(o.next-o.base) {
 		o.messages.push(nil)
 	}
+	if invariant.Mutated(invariant.DropOutbox) && o.messages.len() > 0 {
+		*o.messages.at(0) = nil
+	}
 	o.settle()
 }
 
@@ -121,6 +124,9 @@ type consumed struct {
 }
 
 func (c *consumed) has(n msg.Number) bool {
+	if invariant.Mutated(invariant.HighWaterMark) {
+		return n <= c.high
+	}
 	if n <= c.low {
 		return true
 	}

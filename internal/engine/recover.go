@@ -34,6 +34,9 @@ func (p *Partition) Recover(now msg.Time, epoch msg.Epoch, interrupted []msg.Fin
 		p.outboxes[i].recovered()
 		p.inlets[i].settle(&p.consumed[i])
 	}
+	if invariant.Mutated(invariant.ForgetAnswers) {
+		p.answers = newAnswers()
+	}
 	var busy []*instance
 	p.order.Scan(func(i *instance) bool {
 		if i.owned != nil || i.kind != nil && i.kind.IdleTTL > 0 {

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/tidwall/btree"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -115,7 +117,11 @@ func earlier(a, b msg.Time) msg.Time {
 
 // armReminder sets the timer of a reminder.
 func (p *Partition) armReminder(i *instance, r *reminder) {
-	r.timer = p.timers.arm(r.Due, func(p *Partition) { p.fireReminder(i, r) })
+	due := r.Due
+	if invariant.Mutated(invariant.EarlyFire) {
+		due -= due % msg.Time(time.Second)
+	}
+	r.timer = p.timers.arm(due, func(p *Partition) { p.fireReminder(i, r) })
 }
 
 // fireReminder puts the reminder's message into the queue of its instance. The
@@ -130,10 +136,14 @@ func (p *Partition) fireReminder(i *instance, r *reminder) {
 	id := msg.FingerprintOf([]byte("reminder"), []byte(i.ref.Namespace), []byte(i.ref.Kind), []byte(i.ref.Key), []byte(r.Name), timeBytes(r.Due))
 	invocation := msg.InvocationID(id)
 	binary.BigEndian.PutUint16(invocation[:], uint16(p.config.Partition))
-	p.enqueue(p.newInput(&msg.Message{
+	m := &msg.Message{
 		Kind: msg.MessageTimer, Target: i.ref, Handler: r.Handler, Payload: r.Payload,
 		Invocation: invocation, Reminder: r.Name, NotBefore: r.Due,
-	}))
+	}
+	p.enqueue(p.newInput(m))
+	if invariant.Mutated(invariant.DoubleFire) {
+		p.enqueue(p.newInput(m))
+	}
 }
 
 // armDelayed sets the timer of an accepted message that is not due yet.

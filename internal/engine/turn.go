@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -222,6 +223,9 @@ func (p *Partition) begun(in *input) (givenUp bool) {
 // stillSet says whether the reminder that made an input is set as it was.
 func (p *Partition) stillSet(in *input) bool {
 	r := in.target.reminder(in.message.Reminder)
+	if invariant.Mutated(invariant.DoubleFire) {
+		return true
+	}
 	return r != nil && r.queued && r.Due == in.message.NotBefore
 }
 

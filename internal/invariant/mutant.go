@@ -13,7 +13,6 @@ const (
 	DoubleFire                 // engine: a reminder fires twice
 	EarlyFire                  // engine: a reminder fires before it is due
 	ForgetAnswers              // engine: what callers were told is forgotten at a start
-	TakeLateOutcome            // engine: the outcome of a run that was given up counts
 	DeliverBeforeAppend        // loop: effects leave before their record is in the buffer
 	ReleaseEarly               // loop: a reply leaves before its record is durable
 	PublishEarly               // loop: a checkpoint is published before the log is durable at its end
@@ -25,7 +24,7 @@ const (
 var mutantNames = [MutantCount]string{
 	None: "none", SkipDeduplication: "skip deduplication", HighWaterMark: "a high-water mark instead of the consumed set",
 	DropOutbox: "drop an outbox entry", DoubleFire: "double-fire a timer", EarlyFire: "fire a timer early",
-	ForgetAnswers: "forget answers at a start", TakeLateOutcome: "take the outcome of a run that was given up",
+	ForgetAnswers:       "forget answers at a start",
 	DeliverBeforeAppend: "deliver before append", ReleaseEarly: "release a reply before durable",
 	PublishEarly: "publish a checkpoint early", ApplyPastHole: "apply past a hole", TrustCache: "trust the page cache at recovery",
 }

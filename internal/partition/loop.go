@@ -339,6 +339,16 @@ func poisonedError(cause error) *msg.Error {
 // carry appends what a step decided and then lets its effects go. The cause is
 // the position that everything comes after.
 func (l *Loop) carry(m *member, now msg.Time, cause msg.Position) {
+	if invariant.Mutated(invariant.DeliverBeforeAppend) {
+		l.letGo(m)
+		l.step.Effects = l.step.Effects[:0]
+	}
+	l.append(m, now, cause)
+	l.letGo(m)
+}
+
+// append puts what a step decided into the open buffer.
+func (l *Loop) append(m *member, now msg.Time, cause msg.Position) {
 	for _, r := range l.step.Records {
 		l.scratch = msg.AppendRecord(l.scratch[:0], r)
 		l.position = l.config.Buffer.Append(now, l.scratch)
@@ -349,6 +359,10 @@ func (l *Loop) carry(m *member, now msg.Time, cause msg.Position) {
 		l.stats.RecordBytes += uint64(len(l.scratch))
 		l.saver.grown += int64(len(l.scratch))
 	}
+}
+
+// letGo lets the effects of a step go.
+func (l *Loop) letGo(m *member) {
 	waiting := 0
 	for i := range l.step.Effects {
 		waiting += l.effect(m, &l.step.Effects[i])
@@ -395,7 +409,7 @@ func (l *Loop) route(p msg.Partition, c msg.Command) {
 // seen and travels in the same frame or the next.
 func (l *Loop) release(m *member, e *msg.Effect) int {
 	answer := Answer{e.Waiter, e.Reply}
-	if e.Index <= m.durable {
+	if e.Index <= m.durable || invariant.Mutated(invariant.ReleaseEarly) {
 		l.out.Answers = append(l.out.Answers, answer)
 		return 0
 	}

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"github.com/holdfast-io/holdfast/host"
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -163,7 +164,7 @@ func (l *Loop) completeCheckpoint(m *member) {
 	case sv.flying > 0 || sv.publishing:
 	case sv.err != nil:
 		l.dropCheckpoint(m)
-	case sv.taken && m.durable >= sv.checkpoint.End:
+	case sv.taken && (m.durable >= sv.checkpoint.End || invariant.Mutated(invariant.PublishEarly)):
 		sv.publishing = true
 		l.out.Published = append(l.out.Published, sv.checkpoint)
 	case sv.taken && !sv.waiting:

@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-io/holdfast/host"
 	"github.com/holdfast-io/holdfast/internal/engine"
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
 	"github.com/holdfast-io/holdfast/internal/program"
@@ -83,7 +84,7 @@ func (r *Recovery) From(last msg.FrameNumber) (msg.FrameNumber, error) {
 			from = f
 		}
 		switch {
-		case f > 0 && f < oldest:
+		case f > 0 && f < oldest && !invariant.Mutated(invariant.ApplyPastHole):
 			return 0, fmt.Errorf("%w: recovery of partition %d needs the log from frame %d on, it begins at frame %d", host.ErrCorrupt, p, f, oldest)
 		case f > last+1:
 			return 0, fmt.Errorf("%w: the checkpoint of partition %d was published when frame %d was durable, the log ends at frame %d", host.ErrCorrupt, p, f-1, last)

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/holdfast-io/holdfast/host"
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
 )
@@ -156,7 +157,9 @@ func (s *Saver) take() (oldest msg.FrameNumber, unchanged []host.Checkpoint) {
 	defer s.mu.Unlock()
 	oldest = s.needs[0].oldest
 	for i := range s.needs {
-		oldest = min(oldest, s.needs[i].oldest)
+		if oldest = min(oldest, s.needs[i].oldest); invariant.Mutated(invariant.ApplyPastHole) {
+			oldest = max(oldest, s.needs[i].oldest)
+		}
 		unchanged = append(unchanged, s.needs[i].unchanged...)
 		s.needs[i].asked = true
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	// Operations bounds what clients do that ask with More; default no bound.
 	Operations int
 
+	// Blind leaves out every check that looks into the node: clients are alone.
+	Blind bool
+
 	Trace io.Writer // nil: none
 }
 

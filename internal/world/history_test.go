@@ -2,6 +2,7 @@ package world_test
 
 import (
 	"fmt"
+	"testing"
 
 	"github.com/anishathalye/porcupine"
 
@@ -78,4 +79,30 @@ func (h *history) check() error {
 		return fmt.Errorf("the %d operations on registers have no order", len(h.operations))
 	}
 	return nil
+}
+
+func TestAHistoryWithoutAnOrderIsFound(t *testing.T) {
+	write := func(value, old string, begin, end int64) porcupine.Operation {
+		return porcupine.Operation{Input: question{key: "k", write: true, value: value}, Output: answer{value: old}, Call: begin, Return: end}
+	}
+	read := func(value string, begin, end int64) porcupine.Operation {
+		return porcupine.Operation{Input: question{key: "k"}, Output: answer{value: value}, Call: begin, Return: end}
+	}
+	lost := write("b", "", 3, 1<<62)
+	lost.Output = answer{unknown: true}
+	for name, tc := range map[string]struct {
+		history history
+		ordered bool
+	}{
+		"one after the other":           {history{[]porcupine.Operation{write("a", "", 1, 2), read("a", 3, 4)}}, true},
+		"a stale read":                  {history{[]porcupine.Operation{write("a", "", 1, 2), read("", 3, 4)}}, false},
+		"a write that replaces nothing": {history{[]porcupine.Operation{write("a", "", 1, 2), write("b", "", 3, 4)}}, false},
+		"a write that may be done":      {history{[]porcupine.Operation{write("a", "", 1, 2), lost, read("b", 5, 6)}}, true},
+		"and need not be":               {history{[]porcupine.Operation{write("a", "", 1, 2), lost, read("a", 5, 6)}}, true},
+		"but not undone":                {history{[]porcupine.Operation{write("a", "", 1, 2), lost, read("b", 5, 6), read("a", 7, 8)}}, false},
+	} {
+		if err := tc.history.check(); (err == nil) != tc.ordered {
+			t.Errorf("%s: got %v, want ordered %v", name, err, tc.ordered)
+		}
+	}
 }

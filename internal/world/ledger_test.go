@@ -52,10 +52,11 @@ func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
 				c.Sleep(time.Duration(c.Random.Int64N(int64(4 * time.Millisecond))))
 				l.act(w, c, door)
 			}
+			c.Sleep(5 * time.Second) // longer than every delay
 		})
 	}
 	w.Always("money is conserved", conserved)
-	w.Eventually("every token is where it has to be", l.check)
+	w.Finally("every token is where it has to be", l.check)
 	return w, l
 }
 

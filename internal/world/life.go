@@ -47,7 +47,7 @@ func (w *World) start() {
 		w.trace.line(w.clock, "the process cannot start: %v", err)
 		w.end(FaultCrash)
 	default:
-		w.Fail("the process cannot start: %v", err)
+		w.fail(ByStart, "the process cannot start: %v", err)
 	}
 }
 
@@ -99,18 +99,18 @@ func (w *World) restartInOrder() {
 	for p.flushing > 0 || !p.idle() {
 		w.step()
 		if w.process != p {
-			w.Fail("the process died of no fault")
+			w.fail(ByStart, "the process died of no fault")
 		}
 	}
 	w.compareTwins("lives", p.engines)
+	w.rest()
 	p.saver.Close()
 	p.saver.Last(p.loops)
 	if err := p.host.Close(); err != nil {
-		w.Fail("close the host: %v", err)
+		w.fail(ByStart, "close the host: %v", err)
 	}
 	w.process = nil
 	w.storage.crash(FaultPowerCut) // what an orderly end has not synced is lost
 	w.trace.line(w.clock, "the process has ended in order")
 	w.start()
-	w.rest()
 }

@@ -23,7 +23,7 @@ func (w *World) busy() string {
 	return fmt.Sprintf("%d handlers run, %d jobs of the saver", p.executors.running, len(p.jobs))
 }
 
-// leftOver counts messages that could have been consumed and were not, and
+// leftOver counts messages and reminders that could have run and have not, and
 // messages that were, and whose senders have not written down that they know.
 func (w *World) leftOver() (late, kept int) {
 	for _, m := range (State{w}).UnderWay() {
@@ -31,9 +31,14 @@ func (w *World) leftOver() (late, kept int) {
 			late++
 		}
 	}
-	for _, t := range w.twins {
-		t.engine.Outgoing(func(m *msg.Message) bool {
-			if w.twins[m.ID.Destination].engine.HasConsumed(m.ID) {
+	for _, due := range w.watch.reminders {
+		if due <= w.now() {
+			late++
+		}
+	}
+	for p := range w.twins {
+		State{w}.engine(msg.Partition(p)).Outgoing(func(m *msg.Message) bool {
+			if (State{w}).engine(m.ID.Destination).HasConsumed(m.ID) {
 				kept++
 			}
 			return true
@@ -42,12 +47,19 @@ func (w *World) leftOver() (late, kept int) {
 	return late, kept
 }
 
-// rest checks that what is left at the end is what has to be: bookkeeping
-// within its bounds.
+// rest checks that at the end nothing is kept that nobody needs: every queue is
+// empty, and what is remembered is no more than what was asked.
 func (w *World) rest() {
-	for p, t := range w.twins {
-		if answers, most := t.engine.Stats().Answers, w.result.Requests+w.result.Records; answers > most {
-			w.Fail("partition %d remembers %d answers to at most %d requests", p, answers, most)
+	for i, l := range w.process.loops {
+		if s := l.Stats(); s.Held+s.Pending+s.Inputs > 0 {
+			w.fail(ByBounds, "loop %d holds at rest: %+v", i, s)
+		}
+	}
+	waiting := len(State{w}.UnderWay())
+	for p := range w.twins {
+		s := State{w}.engine(msg.Partition(p)).Stats()
+		if most := w.result.Requests + w.result.Records; s.Queued > waiting || s.OutboxMessages > waiting || s.Answers > most {
+			w.fail(ByBounds, "partition %d holds at rest, with %d messages under way and at most %d answers: %+v", p, waiting, most, s)
 		}
 	}
 }

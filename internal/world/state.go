@@ -3,11 +3,21 @@ package world
 import (
 	"slices"
 
+	"github.com/holdfast-io/holdfast/internal/engine"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// State is what is durable, of all partitions at one moment of the log.
+// State is what is durable, of all partitions at one moment of the log. A world
+// that is blind sees what its process has now.
 type State struct{ world *World }
+
+// engine is what a partition holds.
+func (s State) engine(p msg.Partition) *engine.Partition {
+	if s.world.config.Blind && s.world.process != nil {
+		return s.world.process.engines[p].Engine
+	}
+	return s.world.twins[p].engine
+}
 
 // Entity is what an entity holds. It exists, or not.
 func (s State) Entity(kind, key string) msg.Snapshot {
@@ -17,13 +27,13 @@ func (s State) Entity(kind, key string) msg.Snapshot {
 			affinity = k.Affinity
 		}
 	}
-	return s.world.twins[msg.PartitionOf(ref, affinity, len(s.world.twins))].engine.State(ref)
+	return s.engine(msg.PartitionOf(ref, affinity, len(s.world.twins))).State(ref)
 }
 
 // Keys are those of all entities of a kind, in order.
 func (s State) Keys(kind string) (keys []string) {
-	for _, t := range s.world.twins {
-		t.engine.Entities(func(r msg.Ref) bool {
+	for p := range s.world.twins {
+		s.engine(msg.Partition(p)).Entities(func(r msg.Ref) bool {
 			if r.Kind == kind {
 				keys = append(keys, r.Key)
 			}
@@ -36,14 +46,14 @@ func (s State) Keys(kind string) (keys []string) {
 
 // UnderWay are the messages that were sent and have not been consumed.
 func (s State) UnderWay() (list []*msg.Message) {
-	for _, t := range s.world.twins {
-		t.engine.Outgoing(func(m *msg.Message) bool {
-			if !s.world.twins[m.ID.Destination].engine.HasConsumed(m.ID) {
+	for p := range s.world.twins {
+		s.engine(msg.Partition(p)).Outgoing(func(m *msg.Message) bool {
+			if !s.engine(m.ID.Destination).HasConsumed(m.ID) {
 				list = append(list, m)
 			}
 			return true
 		})
-		t.engine.Waiting(func(m *msg.Message) bool {
+		s.engine(msg.Partition(p)).Waiting(func(m *msg.Message) bool {
 			list = append(list, m)
 			return true
 		})
@@ -53,9 +63,21 @@ func (s State) UnderWay() (list []*msg.Message) {
 
 // checkAlways makes the checks of what must always be true.
 func (w *World) checkAlways() {
+	if w.config.Blind && w.process == nil {
+		return // it is starting
+	}
 	for i := range w.checks {
 		if err := w.checks[i].holds(State{w}); err != nil {
-			w.Fail("not always: %s: %v", w.checks[i].name, err)
+			w.fail(ByAlways, "not always: %s: %v", w.checks[i].name, err)
+		}
+	}
+}
+
+// checkFinally makes the checks of what has to be true at rest.
+func (w *World) checkFinally() {
+	for i := range w.ends {
+		if err := w.ends[i].holds(State{w}); err != nil {
+			w.fail(ByFinally, "not finally: %s: %v", w.ends[i].name, err)
 		}
 	}
 }

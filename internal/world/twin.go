@@ -26,7 +26,7 @@ func newTwin(w *World, p msg.Partition) *twin {
 
 func (t *twin) fold(r *msg.Record) {
 	if err := t.engine.Apply(r); err != nil {
-		t.world.Fail("fold record %d of partition %d, which is durable: %v", r.Index, r.Partition, err)
+		t.world.fail(ByLog, "fold record %d of partition %d, which is durable: %v", r.Index, r.Partition, err)
 	}
 }
 
@@ -35,7 +35,7 @@ func (w *World) compareTwins(how string, list []partition.Recovered) {
 	for p := range list {
 		w.result.Rebuilt++
 		if text := difference(list[p].Engine.Dump(), w.twins[p].engine.Dump()); text != "" {
-			w.Fail("partition %d %s, with its last checkpoint of record %d, and %s", p, how, list[p].Checkpoint.Start, text)
+			w.fail(ByRebuild, "partition %d %s, with its last checkpoint of record %d, and %s", p, how, list[p].Checkpoint.Start, text)
 		}
 	}
 }

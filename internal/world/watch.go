@@ -70,7 +70,7 @@ func (o *watch) append(position msg.Position, encoded []byte) {
 	w := o.world
 	r, err := msg.DecodeRecord(bytes.Clone(encoded))
 	if err != nil {
-		w.Fail("decode a record that was just encoded: %v", err)
+		w.fail(ByLog, "decode a record that was just encoded: %v", err)
 	}
 	w.result.Records++
 	if w.trace.on() {
@@ -79,7 +79,7 @@ func (o *watch) append(position msg.Position, encoded []byte) {
 	e := &entry{position: position, record: r, before: o.last[r.Partition]}
 	o.open = append(o.open, e)
 	if before := e.before; r.Index != before.index+1 || r.Time < before.time {
-		w.Fail("record %d of partition %d at %d follows record %d at %d", r.Index, r.Partition, r.Time, before.index, before.time)
+		w.fail(ByLog, "record %d of partition %d at %d follows record %d at %d", r.Index, r.Partition, r.Time, before.index, before.time)
 	}
 	o.last[r.Partition] = recorded{r.Index, r.Time}
 	o.messages(e)
@@ -92,23 +92,23 @@ func (o *watch) messages(e *entry) {
 	w, r := o.world, e.record
 	for _, m := range r.Outbox {
 		if _, known := o.sent[m.ID]; known {
-			w.Fail("message %s is sent twice", describeID(m.ID))
+			w.fail(ByMessages, "message %s is sent twice", describeID(m.ID))
 		}
 		note(e, o.sent, m.ID, e.position)
 	}
 	for _, id := range r.Consumed {
 		sent, known := o.sent[id]
 		if !known || sent >= e.position {
-			w.Fail("message %s is consumed at %d and was sent at %d", describeID(id), e.position, sent)
+			w.fail(ByMessages, "message %s is consumed at %d and was sent at %d", describeID(id), e.position, sent)
 		}
 		if at, twice := o.consumed[id]; twice {
-			w.Fail("message %s is consumed twice, at %d and %d", describeID(id), at, e.position)
+			w.fail(ByMessages, "message %s is consumed twice, at %d and %d", describeID(id), at, e.position)
 		}
 		note(e, o.consumed, id, e.position)
 	}
 	for _, id := range r.Acked {
 		if _, done := o.consumed[id]; !done {
-			w.Fail("message %s leaves the outbox at %d and nobody has it", describeID(id), e.position)
+			w.fail(ByMessages, "message %s leaves the outbox at %d and nobody has it", describeID(id), e.position)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (o *watch) inboxes(e *entry) {
 	for _, index := range r.Finished {
 		id := inboxID{r.Partition, index}
 		if !o.inbox[id] {
-			o.world.Fail("inbox message %d of partition %d is finished and is not there", index, r.Partition)
+			o.world.fail(ByInboxes, "inbox message %d of partition %d is finished and is not there", index, r.Partition)
 		}
 		forget(e, o.inbox, id)
 	}
@@ -177,10 +177,10 @@ func forget[K comparable, V any](e *entry, from map[K]V, key K) {
 func (o *watch) turn(t *partition.Turn) {
 	m, w := t.Turn.Message, o.world
 	if id := m.ID; id.Number > 0 && o.sent[id] == 0 {
-		w.Fail("message %s runs and is not in the log", describeID(id))
+		w.fail(ByOrder, "message %s runs and is not in the log", describeID(id))
 	}
 	if m.NotBefore > t.Turn.Now {
-		w.Fail("%s for %s runs at %v, which is before %v", m.Handler, m.Target, t.Turn.Now.Std(), m.NotBefore.Std())
+		w.fail(ByTimers, "%s for %s runs at %v, which is before %v", m.Handler, m.Target, t.Turn.Now.Std(), m.NotBefore.Std())
 	}
 	if m.Kind != msg.MessageTimer {
 		return
@@ -188,9 +188,9 @@ func (o *watch) turn(t *partition.Turn) {
 	due, set := o.reminders[reminderID{m.Target, m.Reminder}]
 	switch {
 	case !set:
-		w.Fail("reminder %s of %s fires and is not set", m.Reminder, m.Target)
+		w.fail(ByTimers, "reminder %s of %s fires and is not set", m.Reminder, m.Target)
 	case due > t.Turn.Now:
-		w.Fail("reminder %s of %s fires at %v, which is before %v", m.Reminder, m.Target, t.Turn.Now.Std(), due.Std())
+		w.fail(ByTimers, "reminder %s of %s fires at %v, which is before %v", m.Reminder, m.Target, t.Turn.Now.Std(), due.Std())
 	}
 }
 
@@ -200,11 +200,11 @@ func (o *watch) routed(r *partition.Routed) {
 	switch r.Command.Kind {
 	case msg.CommandDeliver:
 		if at := o.sent[r.Command.Message.ID]; at == 0 || at > cause {
-			o.world.Fail("message %s leaves its loop at %d and is in the log at %d", describeID(r.Command.Message.ID), r.Cause, at)
+			o.world.fail(ByOrder, "message %s leaves its loop at %d and is in the log at %d", describeID(r.Command.Message.ID), r.Cause, at)
 		}
 	case msg.CommandAck:
 		if at := o.consumed[r.Command.Ack]; at == 0 || at > cause {
-			o.world.Fail("the acknowledgement of %s leaves its loop at %d and is in the log at %d", describeID(r.Command.Ack), r.Cause, at)
+			o.world.fail(ByOrder, "the acknowledgement of %s leaves its loop at %d and is in the log at %d", describeID(r.Command.Ack), r.Cause, at)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func (o *watch) routed(r *partition.Routed) {
 func (o *watch) complete(c *host.Checkpoint) {
 	for _, e := range o.open {
 		if e.record.Partition == c.Partition && e.record.Index <= c.End {
-			o.world.Fail("a checkpoint of partition %d is complete that has seen record %d, which is not durable", c.Partition, e.record.Index)
+			o.world.fail(ByCheckpoint, "a checkpoint of partition %d is complete that has seen record %d, which is not durable", c.Partition, e.record.Index)
 		}
 	}
 }
@@ -231,7 +231,9 @@ func (o *watch) durable(position msg.Position) {
 func (o *watch) settle(position msg.Position) {
 	n := 0
 	for ; n < len(o.open) && o.open[n].position <= position; n++ {
-		o.world.twins[o.open[n].record.Partition].fold(o.open[n].record)
+		if !o.world.config.Blind {
+			o.world.twins[o.open[n].record.Partition].fold(o.open[n].record)
+		}
 	}
 	o.open = o.open[n:]
 	o.stored = position
@@ -240,7 +242,7 @@ func (o *watch) settle(position msg.Position) {
 // recovered sees where the log ends after a start: what is behind was lost.
 func (o *watch) recovered(position msg.Position) {
 	if position < o.stored {
-		o.world.Fail("the log was durable up to %d and ends at %d", o.stored, position)
+		o.world.fail(ByDurability, "the log was durable up to %d and ends at %d", o.stored, position)
 	}
 	o.settle(position)
 	for n := len(o.open) - 1; n >= 0; n-- {

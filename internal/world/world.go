@@ -29,7 +29,8 @@ type World struct {
 	clients []*Client
 	calls   []*call // that wait for an answer, oldest first
 	checks  []check
-	hopes   []hope
+	hopes   []check
+	ends    []check
 	calm    bool
 	trace   trace
 	result  Result
@@ -37,7 +38,8 @@ type World struct {
 
 // Result is what became of a world.
 type Result struct {
-	Violation  string // empty: none
+	Violation  string  // empty: none
+	Checker    Checker // that found it
 	Faults     []Fault
 	CrashPoint int // events of processes before which a crash could have been
 	Crashes    int
@@ -52,14 +54,8 @@ type Result struct {
 	Virtual    time.Duration
 }
 
-// check is something that is true whenever records have become durable.
+// check is something that is to be true, and says why it is not.
 type check struct {
-	name  string
-	holds func(State) error
-}
-
-// hope is something that is true at the end.
-type hope struct {
 	name  string
 	holds func(State) error
 }
@@ -81,9 +77,15 @@ func (w *World) Always(name string, holds func(State) error) {
 	w.checks = append(w.checks, check{name, holds})
 }
 
-// Eventually adds what has to be true when all has come to its end.
+// Finally adds a check that is made when everything has come to its end.
+func (w *World) Finally(name string, holds func(State) error) {
+	w.ends = append(w.ends, check{name, holds})
+}
+
+// Eventually adds what comes true once there are no more faults. The world goes
+// on until it has, for the bound at most.
 func (w *World) Eventually(name string, holds func(State) error) {
-	w.hopes = append(w.hopes, hope{name, holds})
+	w.hopes = append(w.hopes, check{name, holds})
 }
 
 // Clock is the virtual time since the beginning.
@@ -95,13 +97,8 @@ func (w *World) now() msg.Time { return beginning + msg.Time(w.clock+w.skew) }
 // Now is the true time in the world.
 func (w *World) Now() time.Time { return (beginning + msg.Time(w.clock)).Std() }
 
-// violation ends a run.
-type violation string
-
 // Fail ends the run: something is wrong. Clients and checks may call it.
-func (w *World) Fail(format string, args ...any) {
-	panic(violation(fmt.Sprintf(format, args...)))
-}
+func (w *World) Fail(format string, args ...any) { w.fail(ByClient, format, args...) }
 
 // Run lets the world go on until everything has come to its end, or something
 // is wrong.
@@ -112,26 +109,24 @@ func (w *World) Run() (result Result) {
 		result.Faults, result.Virtual = w.faults.done, w.clock
 		result.CrashPoint = w.faults.could(FaultCrash)
 	}()
-	w.result.Violation = w.guard(w.live)
+	w.guard(w.live)
 	return w.result
 }
 
-// guard runs a function and returns the violation that ended it.
-func (w *World) guard(run func()) (text string) {
+// guard runs a function and notes the violation that ended it.
+func (w *World) guard(run func()) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
+			return
 		case violation:
-			text = string(r)
+			w.result.Checker, w.result.Violation = r.checker, r.text
 		default:
-			text = fmt.Sprintf("%v\n%s", r, debug.Stack())
+			w.result.Checker, w.result.Violation = ByInvariant, fmt.Sprintf("%v\n%s", r, debug.Stack())
 		}
-		if text != "" {
-			w.trace.line(w.clock, "VIOLATION %s", text)
-		}
+		w.trace.line(w.clock, "VIOLATION %s", w.result.Violation)
 	}()
 	run()
-	return ""
 }
 
 // live is the whole life of a world.
@@ -150,11 +145,13 @@ func (w *World) live() {
 	w.becalm()
 	for end := w.clock + w.config.Bound; !w.settled(); {
 		if w.clock > end {
-			w.Fail("not everything has come to its end %v after the last fault: %s", w.config.Bound, w.unsettled())
+			w.fail(ByLiveness, "not everything has come to its end %v after the last fault: %s", w.config.Bound, w.unsettled())
 		}
 		w.step()
 	}
+	w.checkFinally()
 	w.restartInOrder()
+	w.checkFinally()
 }
 
 // endure lives through faults up to the end, and wants one more start to find
@@ -172,13 +169,20 @@ func (w *World) endure() {
 	}
 }
 
+// eventsMax ends a world in which things happen without end and time stands
+// still: a thousand times what an ordinary one has.
+const eventsMax = 5_000_000
+
 // step lets the next thing happen.
 func (w *World) step() {
 	e, ok := w.agenda.next()
 	if !ok {
-		w.Fail("nothing will happen any more: %s", w.unsettled())
+		w.fail(ByLiveness, "nothing will happen any more: %s", w.unsettled())
 	}
 	w.clock = max(w.clock, e.at)
+	if w.result.Events > eventsMax {
+		w.fail(ByLiveness, "%d events have happened, and it goes on: %s", eventsMax, w.unsettled())
+	}
 	if e.process == nil {
 		e.do()
 		w.afterEvent()

@@ -1,0 +1,89 @@
+//go:build invariants
+
+package world_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-io/holdfast/internal/invariant"
+	"github.com/holdfast-io/holdfast/internal/world"
+)
+
+// Goal: the checkers see what they are there for. Method: bugs that are planted
+// one at a time; each has to be found by the checks of the world, and again by
+// clients alone, who see nothing but answers and what is there at the end.
+
+// seedsMax is in how many worlds a bug has to show.
+const seedsMax = 400
+
+// relapses is how much more often than usual the power goes soon after a crash.
+const relapses = 10
+
+// mutants are those that a world of one node can show, and whether clients
+// alone can see them.
+var mutants = []struct {
+	mutant invariant.Mutant
+	unseen string // why clients do not see it
+}{
+	{invariant.SkipDeduplication, ""},
+	{invariant.HighWaterMark, ""},
+	{invariant.DropOutbox, ""},
+	{invariant.DoubleFire, ""},
+	{invariant.EarlyFire, "a client's clock and the node's differ"},
+	{invariant.ForgetAnswers, ""},
+	{invariant.DeliverBeforeAppend, "one turn of a loop does both, and a crash comes between turns"},
+	{invariant.ReleaseEarly, ""},
+	{invariant.PublishEarly, ""},
+	{invariant.ApplyPastHole, ""},
+	{invariant.TrustCache, ""},
+}
+
+// TestEveryMutantIsKilled prints which checker killed which bug, and after how
+// many seeds.
+func TestEveryMutantIsKilled(t *testing.T) {
+	defer invariant.Plant(invariant.None)
+	var table strings.Builder
+	fmt.Fprintf(&table, "%-45s %-24s %s\n", "mutant", "all checkers", "clients alone")
+	for _, m := range mutants {
+		invariant.Plant(m.mutant)
+		by, seeds := kill(false, seedsMax)
+		all := fmt.Sprintf("%v, %d seeds", by, seeds)
+		alone := "not seen: " + m.unseen
+		if seeds == 0 {
+			t.Errorf("%v: not found in %d worlds", m.mutant, seedsMax)
+		}
+		if m.unseen == "" {
+			by, seeds = kill(true, seedsMax)
+			alone = fmt.Sprintf("%v, %d seeds", by, seeds)
+			if seeds == 0 {
+				t.Errorf("%v: clients do not see it in %d worlds", m.mutant, seedsMax)
+			}
+		}
+		fmt.Fprintf(&table, "%-45v %-24s %s\n", m.mutant, all, alone)
+	}
+	fmt.Print(table.String())
+}
+
+// TestNothingIsKilledWithoutAMutant shows that what kills is the mutant.
+func TestNothingIsKilledWithoutAMutant(t *testing.T) {
+	for _, blind := range []bool{false, true} {
+		if by, seeds := kill(blind, 60); seeds > 0 {
+			t.Errorf("blind %v: %v finds something in seed %d", blind, by, seeds)
+		}
+	}
+}
+
+// kill runs worlds until one fails.
+func kill(blind bool, most uint64) (by world.Checker, seeds int) {
+	for seed := uint64(1); seed <= most; seed++ {
+		c, clients, operations := sorts(seed)
+		c.Blind = blind
+		c.Rates[world.FaultRelapse] *= relapses
+		if r := run(c, clients, operations); r.Violation != "" {
+			return r.Checker, int(seed)
+		}
+	}
+	return 0, 0
+}
