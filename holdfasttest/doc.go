@@ -5,6 +5,9 @@
 // so with one reaction of a machine. No server, no declaration and no binding
 // are needed.
 //
+// Run simulates an app with its server, its disk and its clients, for a number
+// of seeds, with whatever may go wrong. See docs/guide/testing.md.
+//
 // Invariants:
 //
 //  1. A turn here goes through the same code as in a server: inputs, outputs
@@ -13,6 +16,9 @@
 //  2. Errors and volatile fields stay as they are: they do not go through an
 //     encoding, so that errors.Is finds what the handler returned.
 //
-// The package does not check whether a program validates (call Validate of the
-// app), runs no interceptors, and delivers no messages.
+//  3. A simulation runs the code that a server runs, and depends on nothing but
+//     its seed, as far as the program does.
+//
+// Turn and Read do not check whether a program validates (call Validate of the
+// app), run no interceptors, and deliver no messages; Run does all of that.
 package holdfasttest

@@ -53,7 +53,7 @@ var reach = []struct {
 }{
 	{"", nil},
 	{"client", nil},
-	{"holdfasttest", []string{"github.com/tidwall/btree"}},
+	{"holdfasttest", []string{"github.com/tidwall/btree", "golang.org/x/sys"}}, // it simulates a server
 	{"server", []string{
 		"github.com/tidwall/btree", "golang.org/x/sys",
 		"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common",

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/ingress"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -95,6 +96,9 @@ func (c *call) Answer(r msg.Reply) {
 	w := c.world
 	if w.storage.doomed() || c.ended {
 		return
+	}
+	if r.Err == ingress.ErrStopped {
+		r.Err = errClosed // only to who is in the same process is it the end
 	}
 	if w.faults.happen(FaultLostAnswer) {
 		w.trace.line(w.clock, "fault: the answer to request %d is lost", c.number)

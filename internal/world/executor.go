@@ -15,7 +15,7 @@ import (
 const (
 	writeOffAfter = 10 * time.Millisecond
 	abandonAfter  = time.Minute
-	delayMax      = 2 * time.Minute // of a handler that FaultExecutor holds up
+	delayMax      = 30 * time.Second // of a handler that FaultExecutor holds up
 	// panicsMax is up to which attempt handlers are made to panic: a fault is no
 	// reason to give an input up.
 	panicsMax = 2
@@ -64,6 +64,10 @@ func (e *executors) run(t partition.Turn) {
 	if w.faults.happen(FaultExecutor) {
 		took = time.Duration(w.faults.details().Int64N(int64(delayMax)))
 		w.trace.line(w.clock, "fault: run %d of partition %d takes %v", t.Turn.Run, t.Partition, took)
+	}
+	if w.faults.happen(FaultHang) {
+		took = abandonAfter + time.Duration(w.faults.details().Int64N(int64(abandonAfter)))
+		w.trace.line(w.clock, "fault: run %d of partition %d hangs for %v", t.Turn.Run, t.Partition, took)
 	}
 	w.after(min(took, writeOffAfter), p, func() {
 		e.free++ // it has returned, or was replaced

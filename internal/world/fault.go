@@ -24,7 +24,8 @@ const (
 	FaultSlowDisk                     // any frame takes a hundred times as long
 	FaultStalledDisk                  // any frame takes seconds
 	FaultClockJump                    // before any event of the process
-	FaultExecutor                     // any turn takes up to two minutes
+	FaultExecutor                     // any turn takes up to half a minute
+	FaultHang                         // any turn takes so long that it is given up, and ends later
 	FaultPanic                        // any turn of a message or reminder: its handler panics
 	FaultCallPanic                    // any turn that a client asked for: its handler panics
 	FaultLostRequest                  // any request
@@ -39,7 +40,7 @@ const (
 var faultNames = [FaultCount]string{
 	FaultCrash: "crash", FaultPowerCut: "power-cut", FaultRelapse: "relapse", FaultTornDisk: "torn-disk",
 	FaultTornPower: "torn-power", FaultSync: "sync", FaultFullDisk: "full-disk", FaultSlowDisk: "slow-disk",
-	FaultStalledDisk: "stalled-disk", FaultClockJump: "clock-jump", FaultExecutor: "executor", FaultPanic: "panic",
+	FaultStalledDisk: "stalled-disk", FaultClockJump: "clock-jump", FaultExecutor: "executor", FaultHang: "hang", FaultPanic: "panic",
 	FaultCallPanic: "call-panic", FaultLostRequest: "lost-request", FaultLostAnswer: "lost-answer",
 	FaultRepeat: "repeat", FaultVanish: "vanish", FaultCheckpoint: "checkpoint", FaultFlush: "flush",
 }

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"context"
 	"slices"
 
 	"github.com/holdfast-io/holdfast/internal/engine"
@@ -18,6 +19,9 @@ func (s State) engine(p msg.Partition) *engine.Partition {
 	}
 	return s.world.twins[p].engine
 }
+
+// Context is a context of the world: it never ends.
+func (s State) Context() context.Context { return ended{} }
 
 // Entity is what an entity holds. It exists, or not.
 func (s State) Entity(kind, key string) msg.Snapshot {
@@ -82,18 +86,23 @@ func (w *World) checkFinally() {
 	}
 }
 
-// settled says whether everything has come to its end.
-func (w *World) settled() bool {
+// atRest says whether everything has come to its end that can.
+func (w *World) atRest() bool {
 	if w.process == nil || !w.clientsDone() || !w.process.idle() {
 		return false
 	}
+	late, kept := w.leftOver()
+	return late+kept == 0
+}
+
+// hopesHold says whether everything has become true that was to.
+func (w *World) hopesHold() bool {
 	for i := range w.hopes {
 		if w.hopes[i].holds(State{w}) != nil {
 			return false
 		}
 	}
-	late, kept := w.leftOver()
-	return late+kept == 0
+	return true
 }
 
 // unsettled says what has not come to its end.

@@ -143,16 +143,32 @@ func (w *World) live() {
 		w.step()
 	}
 	w.becalm()
-	for end := w.clock + w.config.Bound; !w.settled(); {
-		if w.clock > end {
-			w.fail(ByLiveness, "not everything has come to its end %v after the last fault: %s", w.config.Bound, w.unsettled())
-		}
-		w.step()
-	}
+	w.comeToRest()
 	w.checkFinally()
 	w.restartInOrder()
 	w.checkFinally()
 }
+
+// comeToRest goes on until everything has come to its end and every hope has
+// come true. What waits for a time that has not come is at rest: only hopes wait
+// for it.
+func (w *World) comeToRest() {
+	begun, busy := w.clock, w.clock
+	for rested := false; ; w.step() {
+		if rested {
+			busy = w.clock
+		}
+		if rested = w.atRest(); rested && w.hopesHold() {
+			return
+		}
+		if w.clock > busy+w.config.Bound || w.clock > begun+hopeMax {
+			w.fail(ByLiveness, "not everything has come to its end %v after the last fault: %s", w.config.Bound, w.unsettled())
+		}
+	}
+}
+
+// hopeMax is how long a world waits for what is to become true eventually.
+const hopeMax = 24 * time.Hour
 
 // endure lives through faults up to the end, and wants one more start to find
 // what was durable.

@@ -27,7 +27,7 @@ func sorts(seed uint64) (c world.Config, clients, operations int) {
 		Seed: seed, Partitions: 1 + int(seed%5), Loops: 1 + int(seed%3), Executors: 1 + int(seed%4), Memory: seed%4 == 3,
 		Rates: world.AllFaults(),
 	}
-	c.Rates[world.FaultVanish], c.Rates[world.FaultCallPanic] = 0.02, 0.01
+	c.Rates[world.FaultVanish], c.Rates[world.FaultCallPanic], c.Rates[world.FaultHang] = 0.02, 0.01, 0.002
 	c.Limits.AcceptAfter = time.Duration(50+seed%3*400) * time.Millisecond
 	return c, 3 + int(seed%4), 25
 }
