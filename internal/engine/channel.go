@@ -133,6 +133,16 @@ func (c *consumed) has(n msg.Number) bool {
 	return n <= c.high && c.bits[n%window/64]&(1<<(n%64)) != 0
 }
 
+// above lists what has been consumed above the low mark.
+func (c *consumed) above() (list []msg.Number) {
+	for n := c.low + 1; n <= c.high; n++ {
+		if c.has(n) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
 // inWindow says whether n can be remembered.
 func (c *consumed) inWindow(n msg.Number) bool { return n <= c.low+window }
 

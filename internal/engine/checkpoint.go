@@ -165,13 +165,7 @@ func (p *Partition) saveConsumed(b []byte, source int) []byte {
 	b, mark := msg.OpenMessage(b, sliceConsumed, 32)
 	b = msg.AppendUvarintField(b, 1, uint64(source))
 	b = msg.AppendUvarintField(b, 2, uint64(c.low))
-	var above []msg.Number
-	for n := c.low + 1; n <= c.high; n++ {
-		if c.has(n) {
-			above = append(above, n)
-		}
-	}
-	b = msg.AppendPackedField(b, 3, above)
+	b = msg.AppendPackedField(b, 3, c.above())
 	return msg.CloseMessage(b, mark)
 }
 

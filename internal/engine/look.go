@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -10,132 +9,78 @@ import (
 
 // Dump writes the durable state of a partition as text, the same for equal
 // states however they came to be. Tombstones that own nothing are left out: a
-// checkpoint may forget them.
+// checkpoint may forget them. It does not use what checkpoints are written with.
 func (p *Partition) Dump() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "index %d time %d epoch %d\n", p.index, p.time, p.epoch)
-	for source := range p.consumed {
-		dumpConsumed(&b, source, &p.consumed[source])
-	}
-	for destination := range p.outboxes {
-		dumpOutbox(&b, destination, &p.outboxes[destination])
-	}
-	dumpAnswers(&b, "ended", &p.answers.ended)
-	dumpAnswers(&b, "pending", &p.answers.pending)
-	p.attempts.Scan(func(f string, a attempt) bool {
-		fmt.Fprintf(&b, "attempts %x %d at %d\n", f, a.count, a.time)
+	line := func(format string, args ...any) bool {
+		fmt.Fprintf(&b, format+"\n", args...)
 		return true
+	}
+	line("index %d time %d epoch %d", p.index, p.time, p.epoch)
+	for n := range p.consumed {
+		line("consumed of %d: up to %d, and %v", n, p.consumed[n].low, p.consumed[n].above())
+	}
+	for n := range p.outboxes {
+		line("outbox to %d: %d given out, %d bytes", n, p.outboxes[n].next, p.outboxes[n].bytes)
+	}
+	p.Messages(func(m *msg.Message, waits bool) {
+		line("message %v, waits %v: %x", m.ID, waits, msg.AppendMessage(nil, m))
 	})
+	for _, list := range []*answerList{&p.answers.ended, &p.answers.pending} {
+		line("answers: %d, %d bytes", list.len, list.bytes)
+		for a := list.front(); a != nil; a = list.after(a) {
+			line("  %d at %d: %x", a.index, a.time, msg.AppendAnswer(nil, &a.Answer))
+		}
+	}
+	p.attempts.Scan(func(f string, a attempt) bool { return line("attempts %x %+v", f, a) })
 	p.deadLetters.Scan(func(id string, d *msg.DeadLetter) bool {
-		fmt.Fprintf(&b, "dead letter %x %s %d %x\n", id, d.Reason, d.Time, msg.AppendMessage(nil, &d.Message))
-		return true
+		return line("dead letter %x %s %d %x", id, d.Reason, d.Time, msg.AppendMessage(nil, &d.Message))
 	})
-	p.rules.Scan(func(_ string, r msg.KindRule) bool {
-		fmt.Fprintf(&b, "rule %+v\n", r)
-		return true
-	})
-	p.order.Scan(func(i *instance) bool {
-		dumpInstance(&b, i)
-		return true
-	})
+	p.rules.Scan(func(_ string, r msg.KindRule) bool { return line("rule %+v", r) })
+	p.order.Scan(func(i *instance) bool { i.dump(line); return true })
 	return b.String()
 }
 
-func dumpConsumed(b *strings.Builder, source int, c *consumed) {
-	var above []msg.Number
-	for n := c.low + 1; n <= c.high; n++ {
-		if c.has(n) {
-			above = append(above, n)
-		}
-	}
-	fmt.Fprintf(b, "consumed of %d: up to %d, and %v\n", source, c.low, above)
-}
-
-func dumpOutbox(b *strings.Builder, destination int, o *outbox) {
-	fmt.Fprintf(b, "outbox to %d: %d given out, %d bytes\n", destination, o.next, o.bytes)
-	for n := range o.messages.len() {
-		if m := *o.messages.at(n); m != nil {
-			fmt.Fprintf(b, "  %d %x\n", o.base+1+msg.Number(n), msg.AppendMessage(nil, m))
-		}
-	}
-}
-
-func dumpAnswers(b *strings.Builder, name string, list *answerList) {
-	fmt.Fprintf(b, "answers %s: %d, %d bytes\n", name, list.len, list.bytes)
-	for a := list.front(); a != nil; a = list.after(a) {
-		fmt.Fprintf(b, "  %d at %d: %x\n", a.index, a.time, msg.AppendAnswer(nil, &a.Answer))
-	}
-}
-
-func dumpInstance(b *strings.Builder, i *instance) {
-	var reminders, inbox []string
-	if i.owned != nil {
-		for _, r := range i.owned.reminders {
-			reminders = append(reminders, fmt.Sprintf("  reminder %x", msg.AppendReminder(nil, &r.Reminder)))
-		}
-		for _, a := range i.owned.inbox {
-			inbox = append(inbox, fmt.Sprintf("  inbox %d %x", a.id, msg.AppendMessage(nil, a.message)))
-		}
-		for _, t := range i.owned.tasks {
-			inbox = append(inbox, fmt.Sprintf("  task %x", msg.AppendTask(nil, &t.Task)))
-		}
-		if i.owned.workflow != nil {
-			inbox = append(inbox, fmt.Sprintf("  workflow %x", msg.AppendWorkflow(nil, i.owned.workflow)))
-		}
-	}
-	if !i.exists && len(reminders)+len(inbox)+len(i.fields) == 0 {
-		return
-	}
-	if !i.exists { // what was may be forgotten
-		fmt.Fprintf(b, "%s: index %d does not exist\n", i.ref, i.index)
-	} else {
-		fmt.Fprintf(b, "%s: index %d version %d touched %d state version %d root %d %q %q\n", i.ref, i.index, i.version,
-			i.touched, i.stateVersion, i.rootIndex, i.root.ContentType, i.root.Body)
-	}
-	for _, line := range slices.Concat(reminders, inbox) {
-		fmt.Fprintln(b, line)
+func (i *instance) dump(line func(string, ...any) bool) {
+	if i.exists {
+		line("%s: index %d version %d touched %d state version %d root %d %q %q", i.ref, i.index, i.version, i.touched,
+			i.stateVersion, i.rootIndex, i.root.ContentType, i.root.Body)
 	}
 	for _, f := range i.fields {
-		dumpField(b, f)
+		if line("  %s of %s, %d: %q", f.name, i.ref, f.len(), f.items); !f.list {
+			f.entries.Scan(func(key string, value []byte) bool { return line("    %s=%q", key, value) })
+		}
 	}
-}
-
-func dumpField(b *strings.Builder, f *field) {
-	if f.list {
-		fmt.Fprintf(b, "  list %s %q\n", f.name, f.items)
+	if i.owned == nil {
 		return
 	}
-	fmt.Fprintf(b, "  map %s", f.name)
-	f.entries.Scan(func(key string, value []byte) bool {
-		fmt.Fprintf(b, " %s=%q", key, value)
-		return true
-	})
-	fmt.Fprintln(b)
-}
-
-// Outgoing yields the messages that have not been acknowledged, by destination
-// and number.
-func (p *Partition) Outgoing(yield func(*msg.Message) bool) {
-	for destination := range p.outboxes {
-		o := &p.outboxes[destination]
-		for n := range o.messages.len() {
-			if m := *o.messages.at(n); m != nil && !yield(m) {
-				return
-			}
-		}
+	for _, r := range i.owned.reminders {
+		line("  reminder of %s %x", i.ref, msg.AppendReminder(nil, &r.Reminder))
+	}
+	for _, a := range i.owned.inbox {
+		line("  inbox of %s: %d", i.ref, a.id)
+	}
+	for _, t := range i.owned.tasks {
+		line("  task of %s %x", i.ref, msg.AppendTask(nil, &t.Task))
+	}
+	if w := i.owned.workflow; w != nil {
+		line("  workflow of %s %x", i.ref, msg.AppendWorkflow(nil, w))
 	}
 }
 
-// Waiting yields the messages in inboxes, by key and age.
-func (p *Partition) Waiting(yield func(*msg.Message) bool) {
-	p.order.Scan(func(i *instance) bool {
-		if i.owned == nil {
-			return true
-		}
-		for _, a := range i.owned.inbox {
-			if !yield(a.message) {
-				return false
+// Messages yields those of the outboxes, which have not been acknowledged, by
+// destination and number, and then those that wait in inboxes.
+func (p *Partition) Messages(yield func(m *msg.Message, waits bool)) {
+	for n := range p.outboxes {
+		for place := range p.outboxes[n].messages.len() {
+			if m := *p.outboxes[n].messages.at(place); m != nil {
+				yield(m, false)
 			}
+		}
+	}
+	p.order.Scan(func(i *instance) bool {
+		for n := 0; i.owned != nil && n < len(i.owned.inbox); n++ {
+			yield(i.owned.inbox[n].message, true)
 		}
 		return true
 	})

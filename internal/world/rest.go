@@ -37,11 +37,10 @@ func (w *World) leftOver() (late, kept int) {
 		}
 	}
 	for p := range w.twins {
-		State{w}.engine(msg.Partition(p)).Outgoing(func(m *msg.Message) bool {
-			if (State{w}).engine(m.ID.Destination).HasConsumed(m.ID) {
+		State{w}.engine(msg.Partition(p)).Messages(func(m *msg.Message, waits bool) {
+			if !waits && (State{w}).engine(m.ID.Destination).HasConsumed(m.ID) {
 				kept++
 			}
-			return true
 		})
 	}
 	return late, kept

@@ -51,15 +51,10 @@ func (s State) Keys(kind string) (keys []string) {
 // UnderWay are the messages that were sent and have not been consumed.
 func (s State) UnderWay() (list []*msg.Message) {
 	for p := range s.world.twins {
-		s.engine(msg.Partition(p)).Outgoing(func(m *msg.Message) bool {
-			if !s.engine(m.ID.Destination).HasConsumed(m.ID) {
+		s.engine(msg.Partition(p)).Messages(func(m *msg.Message, waits bool) {
+			if waits || !s.engine(m.ID.Destination).HasConsumed(m.ID) {
 				list = append(list, m)
 			}
-			return true
-		})
-		s.engine(msg.Partition(p)).Waiting(func(m *msg.Message) bool {
-			list = append(list, m)
-			return true
 		})
 	}
 	return list
