@@ -1,6 +1,7 @@
 package world_test
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/holdfast-io/holdfast"
@@ -21,7 +22,9 @@ type errand struct {
 	Token string
 	To    []string      `json:",omitempty"` // cells
 	After time.Duration `json:",omitempty"`
-	Name  string        `json:",omitempty"` // of a reminder
+	Name  string        `json:",omitempty"` // of an entry in a map
+	Wide  int           `json:",omitempty"` // how many tokens each of the others gets; 0: one
+	Pad   string        `json:",omitempty"` // makes it long
 }
 
 var (
@@ -53,10 +56,14 @@ func doRead(ctx *holdfast.ReadContext[cell], _ holdfast.Void) ([]string, error) 
 
 func doSpread(ctx *holdfast.UpdateContext[cell], e errand) (int, error) {
 	for _, to := range e.To {
-		cellAdd.Send(ctx, to, e.Token+">"+to)
+		for n := range max(e.Wide, 1) {
+			cellAdd.Send(ctx, to, spreadToken(e.Token, to, n))
+		}
 	}
 	return ctx.State.take(e.Token), nil
 }
+
+func spreadToken(token, to string, n int) string { return fmt.Sprint(token, ">", to, "#", n) }
 
 // doPass goes from cell to cell before it answers.
 func doPass(ctx *holdfast.UpdateContext[cell], e errand) (int, error) {
@@ -83,7 +90,7 @@ func doLabel(ctx *holdfast.UpdateContext[cell], e errand) (int, error) {
 		ctx.State.Names.Delete(old)
 		ctx.State.Log.Clear()
 	}
-	ctx.State.Names.Put(e.Name, e.Token)
+	ctx.State.Names.Put(e.Name, e.Token+e.Pad)
 	ctx.State.Log.Append(e.Token)
 	return ctx.State.take(e.Token), nil
 }
@@ -172,6 +179,24 @@ func doErase(ctx *holdfast.UpdateContext[scratch], _ holdfast.Void) (holdfast.Vo
 	return holdfast.Void{}, nil
 }
 
+// guest is an entity that goes when nobody comes, and shares partitions with
+// others of its house.
+type guest struct{ Visits int }
+
+// guestTTL is shorter than a world.
+const guestTTL = 2 * time.Second
+
+var (
+	houses = holdfast.NewAffinity[string]("house")
+	guests = holdfast.NewEntityIn[guest](houses, "guest")
+	visit  = holdfast.NewUpdate[holdfast.Void, int](guests, "visit")
+)
+
+func doVisit(ctx *holdfast.UpdateContext[guest], _ holdfast.Void) (int, error) {
+	ctx.State.Visits++
+	return ctx.State.Visits, nil
+}
+
 // app is all of it.
 func app() *holdfast.App {
 	return holdfast.NewApp("world", holdfast.Version("1"),
@@ -180,6 +205,7 @@ func app() *holdfast.App {
 		replace.Handle(doReplace), look.Handle(doLook),
 		pay.Handle(doPay), credit.Handle(doCredit),
 		accounts.Options(holdfast.EntityOptions[account]{Initial: func(string) account { return account{Balance: gift} }}),
+		visit.Handle(doVisit), guests.Options(holdfast.EntityOptions[guest]{IdleTTL: guestTTL}),
 		scribble.Handle(doScribble), tick.Handle(doTick), erase.Handle(doErase),
 	)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/holdfast-io/holdfast"
@@ -92,7 +93,8 @@ func (l *ledger) errand(w *world.World, c *world.Client, door *holdfast.ClientCo
 		t.path(&e, c, 1+c.Random.IntN(4))
 	case 1:
 		handle = later
-		t.fan(&e, c, 1)
+		e.To = []string{key(c)}
+		t.then = append(t.then, [2]string{t.name + ">" + e.To[0], e.To[0]})
 	case 2:
 		handle = remind
 		t.then = append(t.then, [2]string{t.name + ">" + t.cell, t.cell})
@@ -102,7 +104,13 @@ func (l *ledger) errand(w *world.World, c *world.Client, door *holdfast.ClientCo
 		handle, t.never = refuse, true
 		e.To = []string{key(c)}
 	default:
+		if c.Random.IntN(20) == 0 {
+			e.Wide = 1 + c.Random.IntN(400) // more than half of what a channel takes at once
+		}
 		t.fan(&e, c, c.Random.IntN(4))
+	}
+	if c.Random.IntN(20) == 0 {
+		e.Pad = strings.Repeat("x", c.Random.IntN(60_000)) // records that no frame holds
 	}
 	var options []holdfast.CallOption
 	keyed := c.Random.IntN(4) == 0
@@ -127,7 +135,9 @@ func (t *token) fan(e *errand, c *world.Client, count int) {
 		}
 		used[to] = true
 		e.To = append(e.To, to)
-		t.then = append(t.then, [2]string{t.name + ">" + to, to})
+		for n := range max(e.Wide, 1) {
+			t.then = append(t.then, [2]string{spreadToken(t.name, to, n), to})
+		}
 	}
 }
 
@@ -160,9 +170,12 @@ func (l *ledger) submit(w *world.World, c *world.Client, door *holdfast.ClientCo
 
 func (l *ledger) scribble(w *world.World, c *world.Client, door *holdfast.ClientContext) {
 	var err error
-	if c.Random.IntN(3) == 0 {
+	switch c.Random.IntN(4) {
+	case 0:
 		_, err = erase.Call(door, key(c), holdfast.Void{})
-	} else {
+	case 1:
+		_, err = visit.Call(door, key(c), holdfast.Void{})
+	default:
 		_, err = scribble.Call(door, key(c), holdfast.Void{})
 	}
 	expect(w, err)

@@ -72,7 +72,7 @@ func (o *watch) append(position msg.Position, encoded []byte) {
 	if err != nil {
 		w.fail(ByLog, "decode a record that was just encoded: %v", err)
 	}
-	w.result.Records++
+	o.count(r, len(encoded))
 	if w.trace.on() {
 		w.trace.line(w.clock, "record %d is %s", position, describe(r))
 	}
@@ -85,6 +85,24 @@ func (o *watch) append(position msg.Position, encoded []byte) {
 	o.messages(e)
 	o.inboxes(e)
 	o.timers(e)
+}
+
+// count counts what kinds of records there are.
+func (o *watch) count(r *msg.Record, bytes int) {
+	c := &o.world.result
+	c.Records++
+	c.Attempts += len(r.Attempts)
+	if bytes > frameBytes {
+		c.Split++
+	}
+	if r.Accepted != nil {
+		c.Accepted++
+	}
+	for i := range r.Changes {
+		if r.Changes[i].Kind == msg.ChangeDelete {
+			c.Deleted++
+		}
+	}
 }
 
 // messages keeps the books of what is sent and consumed.

@@ -46,6 +46,10 @@ type Result struct {
 	Starts     int
 	Events     int
 	Records    int
+	Split      int // records that no frame holds whole
+	Accepted   int // messages that had to wait in an inbox
+	Attempts   int // inputs that ran again
+	Deleted    int // entities
 	Requests   int
 	Answers    int
 	Published  int // checkpoints

@@ -134,6 +134,11 @@ func (s *tally) add(r *world.Result) {
 	s.Answers += r.Answers
 	s.Published += r.Published
 	s.Rebuilt += r.Rebuilt
+	s.Crashes += r.Crashes
+	s.Split += r.Split
+	s.Accepted += r.Accepted
+	s.Attempts += r.Attempts
+	s.Deleted += r.Deleted
 }
 
 func (s *tally) faultCount() (count int) {
@@ -145,8 +150,8 @@ func (s *tally) faultCount() (count int) {
 
 func (s *tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d events, %d records, %d requests, %d answers, %d starts, %d checkpoints, %d partitions compared; faults:",
-		s.Events, s.Records, s.Requests, s.Answers, s.Starts, s.Published, s.Rebuilt)
+	fmt.Fprintf(&b, "%d events, %d requests, %d answers, %d starts, %d checkpoints, %d partitions compared, %d records (%d split, %d acceptances, %d attempts, %d deletions); faults:",
+		s.Events, s.Requests, s.Answers, s.Starts, s.Published, s.Rebuilt, s.Records, s.Split, s.Accepted, s.Attempts, s.Deleted)
 	for kind, n := range s.faults {
 		fmt.Fprintf(&b, " %v %d", world.FaultKind(kind), n)
 	}
