@@ -22,7 +22,12 @@ type agenda struct {
 
 func (a *agenda) plan(at time.Duration, p *process, do func()) {
 	a.order++
-	a.events = append(a.events, event{at, a.order, p, do})
+	a.put(event{at, a.order, p, do})
+}
+
+// put adds an event, or puts one back.
+func (a *agenda) put(e event) {
+	a.events = append(a.events, e)
 	for child := len(a.events) - 1; child > 0; {
 		parent := (child - 1) / 2
 		if !a.events[child].before(&a.events[parent]) {

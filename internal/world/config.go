@@ -39,6 +39,8 @@ type Config struct {
 	// Blind leaves out every check that looks into the node: clients are alone.
 	Blind bool
 
+	script *script // decides what happens next; nil: time does
+
 	Trace io.Writer // nil: none
 }
 

@@ -4,6 +4,8 @@ package world_test
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -86,4 +88,45 @@ func kill(blind bool, most uint64) (by world.Checker, seeds int) {
 		}
 	}
 	return 0, 0
+}
+
+// TestExplorationFindsWhatNeedsNoChance explores a small system with bugs that
+// show in it.
+func TestExplorationFindsWhatNeedsNoChance(t *testing.T) {
+	defer invariant.Plant(invariant.None)
+	for _, m := range []invariant.Mutant{invariant.ForgetAnswers, invariant.ReleaseEarly, invariant.DropOutbox} {
+		invariant.Plant(m)
+		c := smallConfig()
+		c.Blind = true
+		seen := world.Explore(world.Exploration{Deviations: 1, Crashes: 1}, c, smallWorld)
+		if seen.Violation == "" {
+			t.Errorf("%v: not found in %d schedules", m, seen.Schedules)
+		}
+		t.Logf("%v: found in schedule %d", m, seen.Schedules)
+	}
+}
+
+// TestAFailingSeedSaysHowToRepeatIt shrinks a world with a planted bug, and
+// runs what is left.
+func TestAFailingSeedSaysHowToRepeatIt(t *testing.T) {
+	defer invariant.Plant(invariant.None)
+	invariant.Plant(invariant.ReleaseEarly)
+	result := run(sorts(1))
+	text := explain(1, result)
+	command := regexp.MustCompile(`repeat with: go test ./internal/world -run 'TestSeeds\$' -seed=1 -only=(\S+) -operations=(\d+) -trace`).FindStringSubmatch(text)
+	if command == nil || !strings.Contains(text, "shrunk from") || !strings.Contains(text, "VIOLATION") {
+		t.Fatalf("got %s", text)
+	}
+	list, err := world.ParseFaults(strings.TrimPrefix(command[1], "-"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations, _ := strconv.Atoi(command[2])
+	c, clients, each := sorts(1)
+	if again := run(scheduled(c, world.Schedule{Faults: list, Operations: operations}), clients, each); again.Violation == "" {
+		t.Errorf("what is left, %s with %d operations, does not fail", command[1], operations)
+	}
+	if len(list) > 2 || len(list) >= len(result.Faults) {
+		t.Errorf("%d of %d faults are left, want one or two", len(list), len(result.Faults))
+	}
 }

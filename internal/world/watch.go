@@ -27,6 +27,7 @@ type watch struct {
 	inbox     map[inboxID]bool
 	reminders map[reminderID]msg.Time // when they are due
 	last      []recorded              // by partition
+	hashes    []uint64                // by partition: of its records, if worlds are explored
 	open      []*entry                // records that are not durable
 	stored    msg.Position            // the log is durable up to it
 	base      msg.Position            // what the process found in the log
@@ -62,6 +63,7 @@ func (o *watch) init(w *World) {
 	*o = watch{
 		world: w, sent: map[msg.MessageID]msg.Position{}, consumed: map[msg.MessageID]msg.Position{},
 		inbox: map[inboxID]bool{}, reminders: map[reminderID]msg.Time{}, last: make([]recorded, w.config.Partitions),
+		hashes: make([]uint64, w.config.Partitions),
 	}
 }
 
@@ -82,6 +84,11 @@ func (o *watch) append(position msg.Position, encoded []byte) {
 		w.fail(ByLog, "record %d of partition %d at %d follows record %d at %d", r.Index, r.Partition, r.Time, before.index, before.time)
 	}
 	o.last[r.Partition] = recorded{r.Index, r.Time}
+	if hash := &o.hashes[r.Partition]; w.config.script != nil {
+		before := *hash
+		*hash = mix(before, hashOf(r))
+		e.undo = append(e.undo, func() { *hash = before })
+	}
 	o.messages(e)
 	o.inboxes(e)
 	o.timers(e)

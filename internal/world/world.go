@@ -195,7 +195,14 @@ const eventsMax = 5_000_000
 
 // step lets the next thing happen.
 func (w *World) step() {
-	e, ok := w.agenda.next()
+	at := 0
+	if w.config.script != nil {
+		if at = w.config.script.choose(w); at < 0 {
+			w.crash(FaultPowerCut)
+			return
+		}
+	}
+	e, ok := w.agenda.nth(at)
 	if !ok {
 		w.fail(ByLiveness, "nothing will happen any more: %s", w.unsettled())
 	}
