@@ -15,6 +15,7 @@ const (
 	ForgetAnswers              // engine: what callers were told is forgotten at a start
 	DeliverBeforeAppend        // loop: effects leave before their record is in the buffer
 	ReleaseEarly               // loop: a reply leaves before its record is durable
+	PerformEarly               // loop: an activity begins before what asks for it is durable
 	PublishEarly               // loop: a checkpoint is published before the log is durable at its end
 	ApplyPastHole              // recovery: the log is trimmed too far, and nobody minds that records are missing
 	TrustCache                 // embedded: what was read from the page cache is taken for durable
@@ -26,7 +27,7 @@ var mutantNames = [MutantCount]string{
 	DropOutbox: "drop an outbox entry", DoubleFire: "double-fire a timer", EarlyFire: "fire a timer early",
 	ForgetAnswers:       "forget answers at a start",
 	DeliverBeforeAppend: "deliver before append", ReleaseEarly: "release a reply before durable",
-	PublishEarly: "publish a checkpoint early", ApplyPastHole: "apply past a hole", TrustCache: "trust the page cache at recovery",
+	PerformEarly: "dispatch an activity before durable", PublishEarly: "publish a checkpoint early", ApplyPastHole: "apply past a hole", TrustCache: "trust the page cache at recovery",
 }
 
 // String says what the bug is.

@@ -60,6 +60,25 @@ func (e *executors) run(t partition.Turn) {
 	mark := e.marks.Take()
 	mark.Set(executor.Task{Partition: t.Partition, Turn: t.Turn})
 	outcome := w.outcome(e.context, t.Turn)
+	took := w.turnTime(&t)
+	w.after(min(took, writeOffAfter), p, func() {
+		e.free++ // it has returned, or was replaced
+		e.dispatch()
+	})
+	late := took > abandonAfter
+	if late {
+		w.after(abandonAfter, p, func() { p.command(t.Partition, t.Turn.GivenUp()) })
+	}
+	w.after(took, p, func() {
+		mark.Clear()
+		e.marks.Put(mark)
+		e.running--
+		p.done(&t, outcome, late)
+	})
+}
+
+// turnTime is how long a handler takes.
+func (w *World) turnTime(t *partition.Turn) time.Duration {
 	took := w.brief(200 * time.Microsecond)
 	if w.faults.happen(FaultExecutor) {
 		took = time.Duration(w.faults.details().Int64N(int64(delayMax)))
@@ -69,23 +88,19 @@ func (e *executors) run(t partition.Turn) {
 		took = abandonAfter + time.Duration(w.faults.details().Int64N(int64(abandonAfter)))
 		w.trace.line(w.clock, "fault: run %d of partition %d hangs for %v", t.Turn.Run, t.Partition, took)
 	}
-	w.after(min(took, writeOffAfter), p, func() {
-		e.free++ // it has returned, or was replaced
-		e.dispatch()
-	})
-	if took > abandonAfter {
-		w.after(abandonAfter, p, func() {
-			p.command(t.Partition, t.Turn.GivenUp())
-		})
+	return took
+}
+
+// done takes what a handler came to, as a node does: the waiter of a read is
+// told at once if what it has seen was durable.
+func (p *process) done(t *partition.Turn, o *msg.Outcome, late bool) {
+	switch r := t.Turn; {
+	case r.Direct && o.Fault == "" && !o.Panicked && !late:
+		r.Waiter.Answer(r.Answer(o))
+	case r.Waiter != nil && late:
+	default:
+		p.command(t.Partition, r.Ended(o))
 	}
-	w.after(took, p, func() {
-		mark.Clear()
-		e.marks.Put(mark)
-		e.running--
-		if t.Turn.Waiter == nil || took <= abandonAfter {
-			p.command(t.Partition, t.Turn.Ended(outcome)) // a read that was given up has been answered
-		}
-	})
 }
 
 func (e *executors) idle() bool { return e.running == 0 && len(e.queue) == 0 }
@@ -93,16 +108,24 @@ func (e *executors) idle() bool { return e.running == 0 && len(e.queue) == 0 }
 // outcome runs the program on a turn, which may panic as well.
 func (w *World) outcome(ctx context.Context, t *msg.Turn) *msg.Outcome {
 	o := w.config.Program.Turn(ctx, t)
-	kind := FaultPanic
-	if waited := t.Message.ID.Number == 0 && t.Message.Kind != msg.MessageTimer || !t.Message.ReplyTo.IsZero(); waited {
+	m, kind := t.Message, FaultPanic
+	if waited := m == nil || m.ID.Number == 0 && m.Kind != msg.MessageTimer || !m.ReplyTo.IsZero(); waited {
 		kind = FaultCallPanic
 	}
-	w.trace.line(w.clock, "run %d: %s %s, attempt %d: %s", t.Run, t.Message.Target, t.Message.Handler, t.Attempt, ending(o))
-	if t.Attempt > panicsMax || !w.faults.happen(kind) {
+	w.trace.line(w.clock, "run %d: %s, attempt %d: %s", t.Run, asked(t), t.Attempt, ending(o))
+	if t.Attempt > panicsMax || t.Mode == msg.ModeWorkflow || !w.faults.happen(kind) {
 		return o
 	}
 	w.trace.line(w.clock, "fault: the handler of run %d panics", t.Run)
 	return &msg.Outcome{Run: t.Run, Panicked: true, Err: msg.Errorf(msg.CodePanic, msg.ClassFailed, "simulated panic")}
+}
+
+// asked says what a turn runs.
+func asked(t *msg.Turn) string {
+	if t.Message == nil {
+		return "a workflow"
+	}
+	return t.Message.Target.String() + " " + t.Message.Handler
 }
 
 // ending says how a handler ended.

@@ -18,6 +18,8 @@ type ledger struct {
 	tokens  int
 	entries []*token
 	history history
+	flows   *flows
+	begun   int // workflows
 }
 
 // token was made once and asked for once, however often it was repeated.
@@ -44,8 +46,9 @@ func (l *ledger) newToken(cell string) *token {
 
 // newWorld gives a world with clients that do random things with app.
 func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
-	c.Program = app().Program()
-	w, l := world.New(c), &ledger{}
+	f := newFlows(app().Program())
+	c.Program = f
+	w, l := world.New(c), &ledger{flows: f}
 	for n := range clients {
 		w.Go(fmt.Sprint("client ", n), func(c *world.Client) {
 			door := holdfast.NewClient(c.Conn()).With(c.Context())
@@ -57,6 +60,7 @@ func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
 		})
 	}
 	w.Always("money is conserved", conserved)
+	w.Finally("nothing is made for nobody", l.flows.check)
 	w.Finally("every token is where it has to be", l.check)
 	return w, l
 }
@@ -71,9 +75,12 @@ func (l *ledger) act(w *world.World, c *world.Client, door *holdfast.ClientConte
 	case n < 80:
 		_, err := pay.Call(door, key(c), transfer{To: key(c), Amount: c.Random.IntN(40)})
 		expect(w, err, errRefused)
-	case n < 90:
+	case n < 88:
 		l.scribble(w, c, door)
-	case n < 95:
+	case n < 93:
+		l.begun++
+		l.flows.flow(w, c, fmt.Sprint("w", l.begun), 1+c.Random.IntN(4))
+	case n < 96:
 		got, err := cellRead.Call(door, key(c), holdfast.Void{})
 		expect(w, err)
 		l.seen(w, got)

@@ -20,8 +20,12 @@ import (
 // seedsMax is in how many worlds a bug has to show.
 const seedsMax = 400
 
-// relapses is how much more often than usual the power goes soon after a crash.
-const relapses = 10
+// How much more often than usual the power goes: most of what is planted shows
+// when it does.
+const (
+	relapses  = 40 // soon after a crash
+	powerCuts = 4
+)
 
 // mutants are those that a world of one node can show, and whether clients
 // alone can see them.
@@ -37,6 +41,7 @@ var mutants = []struct {
 	{invariant.ForgetAnswers, ""},
 	{invariant.DeliverBeforeAppend, "one turn of a loop does both, and a crash comes between turns"},
 	{invariant.ReleaseEarly, ""},
+	{invariant.PerformEarly, ""},
 	{invariant.PublishEarly, ""},
 	{invariant.ApplyPastHole, ""},
 	{invariant.TrustCache, ""},
@@ -83,6 +88,7 @@ func kill(blind bool, most uint64) (by world.Checker, seeds int) {
 		c, clients, operations := sorts(seed)
 		c.Blind = blind
 		c.Rates[world.FaultRelapse] *= relapses
+		c.Rates[world.FaultPowerCut] *= powerCuts
 		if r := run(c, clients, operations); r.Violation != "" {
 			return r.Checker, int(seed)
 		}

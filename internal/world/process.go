@@ -17,24 +17,25 @@ import (
 // process is a node that runs: what a live one does with goroutines, it does
 // with events.
 type process struct {
-	world     *World
-	number    int // of this start
-	host      host.Host
-	epoch     msg.Epoch
-	committer *partition.Committer
-	loops     []*partition.Loop
-	boxes     []box // by loop
-	engines   []partition.Recovered
-	ingress   *ingress.Ingress
-	saver     *recovery.Saver
-	jobs      []job
-	saving    bool // a job is being done
-	writing   bool // a frame is being written
-	looking   time.Duration
-	told      msg.Position // loops know that the log is durable up to it
-	executors executors
-	failed    bool // the log has failed
-	flushing  int  // loops that have not taken their last checkpoints
+	world      *World
+	number     int // of this start
+	host       host.Host
+	epoch      msg.Epoch
+	committer  *partition.Committer
+	loops      []*partition.Loop
+	boxes      []box // by loop
+	engines    []partition.Recovered
+	ingress    *ingress.Ingress
+	saver      *recovery.Saver
+	jobs       []job
+	saving     bool // a job is being done
+	writing    bool // a frame is being written
+	looking    time.Duration
+	told       msg.Position // loops know that the log is durable up to it
+	executors  executors
+	activities activities
+	failed     bool // the log has failed
+	flushing   int  // loops that have not taken their last checkpoints
 }
 
 // box is what a loop has been told and has not taken.
@@ -148,6 +149,7 @@ func (p *process) takeUp() error {
 		}
 	}
 	p.executors.init(p, executor.NewMarks(marks))
+	p.activities.init(p)
 	for i := range p.loops {
 		p.carry(i, first[i])
 		p.wake(i)
@@ -259,6 +261,13 @@ func (p *process) carry(i int, out *partition.Output) {
 	for _, t := range out.Turns {
 		p.world.watch.turn(&t)
 		p.executors.submit(t)
+	}
+	for _, t := range out.Tasks {
+		p.world.watch.task(&t)
+		p.activities.perform(t)
+	}
+	for _, t := range out.Interrupts {
+		p.activities.interrupt(t)
 	}
 	for n := range out.Slices {
 		slice := out.Slices[n]
@@ -405,7 +414,7 @@ func (p *process) save() {
 
 // idle says that nothing runs, nothing is due, and all is durable.
 func (p *process) idle() bool {
-	if p.failed || p.writing || p.saving || len(p.jobs) > 0 || !p.executors.idle() || !p.committer.Empty() {
+	if p.failed || p.writing || p.saving || len(p.jobs) > 0 || !p.executors.idle() || p.activities.running > 0 || !p.committer.Empty() {
 		return false
 	}
 	for i, l := range p.loops {

@@ -201,6 +201,12 @@ func forget[K comparable, V any](e *entry, from map[K]V, key K) {
 // turn sees a run that a program is asked for.
 func (o *watch) turn(t *partition.Turn) {
 	m, w := t.Turn.Message, o.world
+	if t.Turn.Direct {
+		o.seen(t.Partition, t.Turn.Seen)
+	}
+	if m == nil {
+		return
+	}
 	if id := m.ID; id.Number > 0 && o.sent[id] == 0 {
 		w.fail(ByOrder, "message %s runs and is not in the log", describeID(id))
 	}
@@ -216,6 +222,28 @@ func (o *watch) turn(t *partition.Turn) {
 		w.fail(ByTimers, "reminder %s of %s fires and is not set", m.Reminder, m.Target)
 	case due > t.Turn.Now:
 		w.fail(ByTimers, "reminder %s of %s fires at %v, which is before %v", m.Reminder, m.Target, t.Turn.Now.Std(), due.Std())
+	}
+}
+
+// seen checks that what somebody may be told now is durable.
+func (o *watch) seen(p msg.Partition, index msg.Index) {
+	for _, e := range o.open {
+		if e.record.Partition == p && e.record.Index <= index {
+			o.world.fail(ByDurability, "record %d of partition %d is seen from outside and is not durable", e.record.Index, p)
+		}
+	}
+}
+
+// task sees an attempt of an activity that is to begin: what asks for it is
+// durable, because what an activity does cannot be taken back.
+func (o *watch) task(t *partition.Task) {
+	for _, e := range o.open {
+		for i := range e.record.Tasks {
+			asked := &e.record.Tasks[i]
+			if e.record.Instance == t.Run.Target && asked.Step == t.Run.Task.Step && asked.Attempt == t.Run.Task.Attempt {
+				o.world.fail(ByDurability, "attempt %d of activity %s of %s begins and is not durable", asked.Attempt, asked.Activity, t.Run.Target)
+			}
+		}
 	}
 }
 
