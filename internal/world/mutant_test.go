@@ -20,31 +20,25 @@ import (
 // seedsMax is in how many worlds a bug has to show.
 const seedsMax = 400
 
-// How much more often than usual the power goes: most of what is planted shows
-// when it does.
-const (
-	relapses  = 40 // soon after a crash
-	powerCuts = 4
-)
-
 // mutants are those that a world of one node can show, and whether clients
 // alone can see them.
 var mutants = []struct {
 	mutant invariant.Mutant
-	unseen string // why clients do not see it
+	unseen string            // why clients do not see it
+	luck   []world.FaultKind // what it needs to show, and happens ten times as often
 }{
-	{invariant.SkipDeduplication, ""},
-	{invariant.HighWaterMark, ""},
-	{invariant.DropOutbox, ""},
-	{invariant.DoubleFire, ""},
-	{invariant.EarlyFire, "a client's clock and the node's differ"},
-	{invariant.ForgetAnswers, ""},
-	{invariant.DeliverBeforeAppend, "one turn of a loop does both, and a crash comes between turns"},
-	{invariant.ReleaseEarly, ""},
-	{invariant.PerformEarly, ""},
-	{invariant.PublishEarly, ""},
-	{invariant.ApplyPastHole, ""},
-	{invariant.TrustCache, ""},
+	{invariant.SkipDeduplication, "", nil},
+	{invariant.HighWaterMark, "", nil},
+	{invariant.DropOutbox, "", nil},
+	{invariant.DoubleFire, "", nil},
+	{invariant.EarlyFire, "a client's clock and the node's differ", nil},
+	{invariant.ForgetAnswers, "", nil},
+	{invariant.DeliverBeforeAppend, "one turn of a loop does both, and a crash comes between turns", nil},
+	{invariant.ReleaseEarly, "", nil},
+	{invariant.PerformEarly, "", []world.FaultKind{world.FaultSlowDisk, world.FaultPowerCut}},
+	{invariant.PublishEarly, "", nil},
+	{invariant.ApplyPastHole, "", nil},
+	{invariant.TrustCache, "", []world.FaultKind{world.FaultTornDisk, world.FaultPowerCut}},
 }
 
 // TestEveryMutantIsKilled prints which checker killed which bug, and after how
@@ -55,14 +49,14 @@ func TestEveryMutantIsKilled(t *testing.T) {
 	fmt.Fprintf(&table, "%-45s %-24s %s\n", "mutant", "all checkers", "clients alone")
 	for _, m := range mutants {
 		invariant.Plant(m.mutant)
-		by, seeds := kill(false, seedsMax)
+		by, seeds := kill(false, seedsMax, m.luck)
 		all := fmt.Sprintf("%v, %d seeds", by, seeds)
 		alone := "not seen: " + m.unseen
 		if seeds == 0 {
 			t.Errorf("%v: not found in %d worlds", m.mutant, seedsMax)
 		}
 		if m.unseen == "" {
-			by, seeds = kill(true, seedsMax)
+			by, seeds = kill(true, seedsMax, m.luck)
 			alone = fmt.Sprintf("%v, %d seeds", by, seeds)
 			if seeds == 0 {
 				t.Errorf("%v: clients do not see it in %d worlds", m.mutant, seedsMax)
@@ -76,19 +70,20 @@ func TestEveryMutantIsKilled(t *testing.T) {
 // TestNothingIsKilledWithoutAMutant shows that what kills is the mutant.
 func TestNothingIsKilledWithoutAMutant(t *testing.T) {
 	for _, blind := range []bool{false, true} {
-		if by, seeds := kill(blind, 60); seeds > 0 {
+		if by, seeds := kill(blind, 40, nil); seeds > 0 {
 			t.Errorf("blind %v: %v finds something in seed %d", blind, by, seeds)
 		}
 	}
 }
 
 // kill runs worlds until one fails.
-func kill(blind bool, most uint64) (by world.Checker, seeds int) {
+func kill(blind bool, most uint64, luck []world.FaultKind) (by world.Checker, seeds int) {
 	for seed := uint64(1); seed <= most; seed++ {
 		c, clients, operations := sorts(seed)
 		c.Blind = blind
-		c.Rates[world.FaultRelapse] *= relapses
-		c.Rates[world.FaultPowerCut] *= powerCuts
+		for _, kind := range luck {
+			c.Rates[kind] *= 10
+		}
 		if r := run(c, clients, operations); r.Violation != "" {
 			return r.Checker, int(seed)
 		}
