@@ -197,14 +197,15 @@ func doVisit(ctx *holdfast.UpdateContext[guest], _ holdfast.Void) (int, error) {
 	return ctx.State.Visits, nil
 }
 
-// app is all of it.
-func app() *holdfast.App {
+// app is all of it. Activities work on the world outside.
+func app(o outside) *holdfast.App {
 	return holdfast.NewApp("world", holdfast.Version("1"),
 		cellAdd.Handle(doAdd), cellRead.Handle(doRead), spread.Handle(doSpread), pass.Handle(doPass), later.Handle(doLater),
 		remind.Handle(doRemind), label.Handle(doLabel), refuse.Handle(doRefuse),
 		replace.Handle(doReplace), look.Handle(doLook),
 		pay.Handle(doPay), credit.Handle(doCredit),
 		accounts.Options(holdfast.EntityOptions[account]{Initial: func(string) account { return account{Balance: gift} }}),
+		flow.Handle(doFlow), work.Handle(o.work),
 		visit.Handle(doVisit), guests.Options(holdfast.EntityOptions[guest]{IdleTTL: guestTTL}),
 		scribble.Handle(doScribble), tick.Handle(doTick), erase.Handle(doErase),
 	)

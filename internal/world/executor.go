@@ -107,6 +107,10 @@ func (e *executors) idle() bool { return e.running == 0 && len(e.queue) == 0 }
 
 // outcome runs the program on a turn, which may panic as well.
 func (w *World) outcome(ctx context.Context, t *msg.Turn) *msg.Outcome {
+	if t.Mode == msg.ModeWorkflow && w.faults.happen(FaultEvict) {
+		w.trace.line(w.clock, "fault: the program forgets its workflows")
+		w.forget()
+	}
 	o := w.config.Program.Turn(ctx, t)
 	m, kind := t.Message, FaultPanic
 	if waited := m == nil || m.ID.Number == 0 && m.Kind != msg.MessageTimer || !m.ReplyTo.IsZero(); waited {

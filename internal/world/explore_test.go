@@ -38,7 +38,7 @@ func smallWorld(c world.Config) *world.World {
 }
 
 func smallConfig() world.Config {
-	return world.Config{Seed: 1, Program: app().Program(), Partitions: 2, Loops: 2, Executors: 2, Memory: true}
+	return world.Config{Seed: 1, Program: app(outside{}).Program(), Partitions: 2, Loops: 2, Executors: 2, Memory: true}
 }
 
 func TestASmallSystemUnderEveryOrderAndEveryCrash(t *testing.T) {

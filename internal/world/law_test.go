@@ -125,7 +125,7 @@ func TestAWorldWithoutFaultsIsQuickAndQuiet(t *testing.T) {
 // TestWhatDoesNotEndIsAViolation asks for what never comes.
 func TestWhatDoesNotEndIsAViolation(t *testing.T) {
 	c, _, _ := sorts(1)
-	c.Program, c.Bound = app().Program(), time.Minute
+	c.Program, c.Bound = app(outside{}).Program(), time.Minute
 	w := world.New(c)
 	w.Go("somebody", func(c *world.Client) {
 		door := holdfast.NewClient(c.Conn()).With(c.Context())
@@ -139,7 +139,7 @@ func TestWhatDoesNotEndIsAViolation(t *testing.T) {
 
 func TestAClientThatWaitsForEverIsAViolation(t *testing.T) {
 	c, _, _ := sorts(1)
-	c.Program, c.Bound, c.Calm = app().Program(), time.Minute, time.Second
+	c.Program, c.Bound, c.Calm = app(outside{}).Program(), time.Minute, time.Second
 	w := world.New(c)
 	w.Go("the patient", func(c *world.Client) {
 		for {
@@ -171,7 +171,7 @@ func TestShrinkFindsWhatMatters(t *testing.T) {
 // TestADeadlineIsOneOfVirtualTime waits a minute of the world's time.
 func TestADeadlineIsOneOfVirtualTime(t *testing.T) {
 	c, _, _ := sorts(1)
-	c.Program, c.Rates = app().Program(), world.Rates{}
+	c.Program, c.Rates = app(outside{}).Program(), world.Rates{}
 	w := world.New(c)
 	w.Go("the hasty", func(c *world.Client) {
 		begun := w.Clock()

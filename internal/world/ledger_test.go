@@ -18,8 +18,7 @@ type ledger struct {
 	tokens  int
 	entries []*token
 	history history
-	flows   *flows
-	begun   int // workflows
+	outside outside
 }
 
 // token was made once and asked for once, however often it was repeated.
@@ -46,9 +45,9 @@ func (l *ledger) newToken(cell string) *token {
 
 // newWorld gives a world with clients that do random things with app.
 func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
-	f := newFlows(app().Program())
-	c.Program = f
-	w, l := world.New(c), &ledger{flows: f}
+	l := &ledger{outside: outside{}}
+	c.Program = app(l.outside).Program()
+	w := world.New(c)
 	for n := range clients {
 		w.Go(fmt.Sprint("client ", n), func(c *world.Client) {
 			door := holdfast.NewClient(c.Conn()).With(c.Context())
@@ -60,7 +59,7 @@ func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
 		})
 	}
 	w.Always("money is conserved", conserved)
-	w.Finally("nothing is made for nobody", l.flows.check)
+	w.Finally("nothing is made for nobody", l.outside.check)
 	w.Finally("every token is where it has to be", l.check)
 	return w, l
 }
@@ -78,8 +77,7 @@ func (l *ledger) act(w *world.World, c *world.Client, door *holdfast.ClientConte
 	case n < 88:
 		l.scribble(w, c, door)
 	case n < 93:
-		l.begun++
-		l.flows.flow(w, c, fmt.Sprint("w", l.begun), 1+c.Random.IntN(4))
+		l.flow(w, c, door)
 	case n < 96:
 		got, err := cellRead.Call(door, key(c), holdfast.Void{})
 		expect(w, err)

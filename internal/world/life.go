@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/holdfast-io/holdfast/host"
@@ -85,8 +86,17 @@ func (w *World) crash(kind FaultKind) {
 func (w *World) end(kind FaultKind) {
 	w.process = nil
 	w.storage.crash(kind)
+	w.forget()
 	w.breakCalls()
 	w.after(time.Millisecond+w.brief(downMax-time.Millisecond), nil, w.start)
+}
+
+// forget takes away what the program keeps in memory beside the engine, such as
+// workflows that wait.
+func (w *World) forget() {
+	if program, keeps := w.config.Program.(io.Closer); keeps {
+		_ = program.Close() // the next turn executes again what is in the journal
+	}
 }
 
 // restartInOrder ends the process as an operator does, starts it again, and
@@ -110,6 +120,7 @@ func (w *World) restartInOrder() {
 		w.fail(ByStart, "close the host: %v", err)
 	}
 	w.process = nil
+	w.forget()
 	w.storage.crash(FaultPowerCut) // what an orderly end has not synced is lost
 	w.trace.line(w.clock, "the process has ended in order")
 	w.start()

@@ -109,6 +109,7 @@ func (w *World) Fail(format string, args ...any) { w.fail(ByClient, format, args
 func (w *World) Run() (result Result) {
 	defer func() {
 		w.stopClients()
+		w.forget()
 		result = w.result
 		result.Faults, result.Virtual = w.faults.done, w.clock
 		result.CrashPoint = w.faults.could(FaultCrash)
