@@ -79,7 +79,8 @@ func Seeds(n int) Option { return func(o *options) { o.seeds = n } }
 // AllFaults lets everything go wrong that may: crashes and power cuts, at any
 // moment and in the middle of writes, failing syncs, a full, slow or stalled
 // disk, a clock that jumps, slow handlers, handlers of messages that panic, lost
-// and repeated requests, lost answers. Clients repeat their requests, so most
+// and repeated requests, lost answers, workflows that have to be executed again
+// from their journals. Clients repeat their requests, so most
 // faults only make answers late; after a minute without success a client is told
 // holdfast.ErrUnavailable.
 func AllFaults() Option { return func(o *options) { o.rates = world.AllFaults() } }

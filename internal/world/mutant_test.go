@@ -35,7 +35,7 @@ var mutants = []struct {
 	{invariant.ForgetAnswers, "", nil},
 	{invariant.DeliverBeforeAppend, "one turn of a loop does both, and a crash comes between turns", nil},
 	{invariant.ReleaseEarly, "", nil},
-	{invariant.PerformEarly, "", []world.FaultKind{world.FaultSlowDisk, world.FaultPowerCut}},
+	{invariant.PerformEarly, "a crash has to come within the time of one frame", nil},
 	{invariant.PublishEarly, "", nil},
 	{invariant.ApplyPastHole, "", nil},
 	{invariant.TrustCache, "", []world.FaultKind{world.FaultTornDisk, world.FaultPowerCut}},
