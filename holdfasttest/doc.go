@@ -13,6 +13,7 @@
 //  1. A turn here goes through the same code as in a server: inputs, outputs
 //     and states are encoded, errors undo, panics become errors, and a context
 //     that is used later panics.
+//
 //  2. Errors and volatile fields stay as they are: they do not go through an
 //     encoding, so that errors.Is finds what the handler returned.
 //

@@ -63,6 +63,12 @@ func (i *instance) dump(line func(string, ...any) bool) {
 	for _, t := range i.owned.tasks {
 		line("  task of %s %x", i.ref, msg.AppendTask(nil, &t.Task))
 	}
+	if i.owned.prepared != nil {
+		line("  prepared of %s %x", i.ref, msg.AppendPrepared(nil, i.owned.prepared))
+	}
+	for _, h := range i.owned.locks {
+		line("  lock of %s %s %d shared %v since %d", i.ref, h.Holder.Workflow, h.Holder.Run, h.Shared, h.Since)
+	}
 	if w := i.owned.workflow; w != nil {
 		line("  workflow of %s %x", i.ref, msg.AppendWorkflow(nil, w))
 	}
