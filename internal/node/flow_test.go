@@ -171,7 +171,7 @@ func (f *flows) tried(name string) []*msg.TaskRun {
 // flow is a request for a workflow.
 func flow(operation msg.Operation, key string, p plan) *msg.Request {
 	body, _ := json.Marshal(p)
-	return &msg.Request{Operation: operation, Target: msg.Ref{Kind: "flow", Key: key}, Handler: msg.HandlerRun, Payload: msg.Payload{Body: body}}
+	return &msg.Request{Operation: operation, Mode: msg.ModeWorkflow, Target: msg.Ref{Kind: "flow", Key: key}, Handler: msg.HandlerRun, Payload: msg.Payload{Body: body}}
 }
 
 // with starts a node with flows.
