@@ -138,7 +138,7 @@ func (c *commands) addCommands(root *cobra.Command) {
 	}
 	add(groupEntities, "Entities of a server:", c.call(), c.send(), c.get(), c.list(), c.delete(), c.reminders(), c.result())
 	add(groupWorkflow, "Workflows of a server:", c.workflow(), c.promise())
-	add(groupOperator, "When something has stopped:", c.parked(), c.deadLetters())
+	add(groupOperator, "When something has stopped:", c.parked(), c.deadLetters(), c.locks())
 	add(groupLocal, "This machine:", local(c.serve()), local(c.log()), local(c.version()))
 	root.SetHelpCommandGroupID(groupLocal)
 	root.SetCompletionCommandGroupID(groupLocal)

@@ -42,6 +42,17 @@ func TestOperatorCommandsAskAndPrint(t *testing.T) {
 		"order    \"a\\u001bb\"  0        2026-03-01T12:00:00Z  no [2J application\n"
 	letterTable := "ID                                KIND     KEY    HANDLER  INPUT    TIME                  REASON\n" +
 		anIDText + "  account  alice  deposit  {\"n\":1}  2026-03-01T12:00:00Z  " + strings.Repeat("x", 100) + "…\n"
+	holder := func(id string, shared bool) msg.LockHolder {
+		return msg.LockHolder{Holder: msg.Holder{Workflow: msg.Ref{Kind: "transfer", Key: id}, Run: 4}, Shared: shared, Since: noon}
+	}
+	locked := msg.Reply{Locks: []msg.Lock{
+		{Key: alice, Waiting: 3, Holders: []msg.LockHolder{holder("7", false)}},
+		{Key: msg.Ref{Kind: "site", Key: "paris"}, Holders: []msg.LockHolder{holder("8", true), holder("9", true)}},
+	}}
+	const lockedTable = "KIND     KEY    MODE       WAITING  SINCE                 HOLDERS\n" +
+		"account  alice  exclusive  3        2026-03-01T12:00:00Z  transfer/7\n" +
+		"site     paris  shared     0        2026-03-01T12:00:00Z  transfer/8 transfer/9\n"
+	lockedList := msg.Request{Operation: msg.OperationLocks, Limit: 101}
 	list := msg.Request{Operation: msg.OperationParked, Limit: 101}
 	letterList := msg.Request{Operation: msg.OperationDeadLetters, Limit: 101}
 	for _, c := range []struct {
@@ -61,6 +72,11 @@ func TestOperatorCommandsAskAndPrint(t *testing.T) {
 			msg.Request{Operation: msg.OperationResume, Target: msg.Ref{Kind: "account", Key: "a/b"}}, `{"key":"a/b","kind":"account","resumed":true}` + "\n", ""},
 		{"parked skip account alice --json", msg.Reply{Found: true}, msg.Request{Operation: msg.OperationSkip, Target: alice},
 			`{"key":"alice","kind":"account","skipped":true}` + "\n", ""},
+		{"locks", locked, lockedList, lockedTable, ""},
+		{"locks", msg.Reply{}, lockedList, "", "nothing is locked\n"},
+		{"locks release account alice", msg.Reply{Found: true}, msg.Request{Operation: msg.OperationRelease, Target: alice}, "", ""},
+		{"locks release site a/b --json", msg.Reply{Found: true},
+			msg.Request{Operation: msg.OperationRelease, Target: msg.Ref{Kind: "site", Key: "a/b"}}, `{"key":"a/b","kind":"site","released":true}` + "\n", ""},
 		{"dead-letters", letters, letterList, letterTable, ""},
 		{"dead-letters list", letters, letterList, letterTable, ""},
 		{"dead-letters", msg.Reply{}, letterList, "", "there are no dead letters\n"},

@@ -351,7 +351,12 @@ func TestTheLimitOfABodyHasADefault(t *testing.T) {
 }
 
 func TestADoorDescribesWhatIsServed(t *testing.T) {
-	if got, want := newIngress(never()).Describe(), description(); !reflect.DeepEqual(got, want) {
+	got, want := newIngress(never()).Describe(), description()
+	if got.Events[0].Name != "moved" || len(got.Events) != len(want.Events) {
+		t.Errorf("got events %+v", got.Events)
+	}
+	got.Events, want.Events = nil, nil // they have functions
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	err := ingress.New(ingress.Config{Partitions: 1}).Do(t.Context(), deposit()).Err

@@ -29,7 +29,7 @@ type Ingress struct {
 	config   Config
 	kinds    map[string]*served
 	spaces   map[string]bool // affinities
-	events   map[string]bool
+	events   map[string]*program.Event
 	counter  atomic.Uint64
 	waiters  sync.Pool
 	state    atomic.Int32
@@ -56,14 +56,14 @@ func New(c Config) *Ingress {
 	if c.BodyBytesMax == 0 {
 		c.BodyBytesMax = BodyBytesMaxDefault
 	}
-	i := &Ingress{config: c, kinds: map[string]*served{}, spaces: map[string]bool{}, events: map[string]bool{}, broken: make(chan struct{})}
+	i := &Ingress{config: c, kinds: map[string]*served{}, spaces: map[string]bool{}, events: map[string]*program.Event{}, broken: make(chan struct{})}
 	i.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
 	for _, k := range c.Description.Kinds {
 		i.kinds[k.Name] = newServed(k)
 		i.spaces[k.Affinity] = k.Affinity != ""
 	}
-	for _, e := range c.Description.Events {
-		i.events[e.Name] = true
+	for n := range c.Description.Events {
+		i.events[c.Description.Events[n].Name] = &c.Description.Events[n]
 	}
 	return i
 }

@@ -34,6 +34,23 @@ func TestAnEventComesToThePartitionOfItsFirstEntityInWhateverOrder(t *testing.T)
 	}
 }
 
+// Who raises an event with nothing but its payload leaves it to the program which
+// entities it names.
+func TestTheProgramSaysWhatAnEventNames(t *testing.T) {
+	p := now(msg.Reply{Found: true})
+	i := openIngress(p)
+	if reply := i.Do(t.Context(), &msg.Request{Operation: msg.OperationRaise, Handler: "split", Payload: msg.Payload{Body: []byte("zoe")}}); reply.Err != nil {
+		t.Fatal(reply.Err)
+	}
+	if got := p.commands()[0].Request.Refs; fmt.Sprint(got) != "[account/zoe]" {
+		t.Errorf("it names %v, want account/zoe", got)
+	}
+	reply := i.Do(t.Context(), &msg.Request{Operation: msg.OperationRaise, Handler: "split"})
+	if reply.Err == nil || reply.Err.Code != msg.CodeInvalidArgument || len(p.commands()) != 1 {
+		t.Errorf("got %v, want what the program said, and nothing asked", reply.Err)
+	}
+}
+
 func TestAnEventThatCannotBeRaisedIsRefused(t *testing.T) {
 	many := make([]msg.Ref, msg.KeysMax+1)
 	for n := range many {

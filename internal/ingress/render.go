@@ -153,6 +153,41 @@ func AppendParked(b []byte, parked []msg.Parked, next string) []byte {
 	return appendNext(b, next)
 }
 
+// AppendLocks appends {"locks":[{"kind","key","waiting","holders":[{"workflow",
+// "id","run","shared","since"}]}],"next"}. The kind is the affinity of the kinds
+// that have one; next is empty after the last page.
+func AppendLocks(b []byte, locks []msg.Lock, next string) []byte {
+	b = append(b, `{"locks":[`...)
+	for i := range locks {
+		l := &locks[i]
+		b = append(appendComma(b, i), `{"kind":`...)
+		b = appendString(b, l.Key.Kind)
+		b = append(b, `,"key":`...)
+		b = appendString(b, l.Key.Key)
+		b = append(b, `,"waiting":`...)
+		b = strconv.AppendInt(b, int64(l.Waiting), 10)
+		b = append(b, `,"holders":[`...)
+		for n := range l.Holders {
+			b = appendHolder(appendComma(b, n), &l.Holders[n])
+		}
+		b = append(b, "]}"...)
+	}
+	return appendNext(b, next)
+}
+
+func appendHolder(b []byte, h *msg.LockHolder) []byte {
+	b = append(b, `{"workflow":`...)
+	b = appendString(b, h.Holder.Workflow.Kind)
+	b = append(b, `,"id":`...)
+	b = appendString(b, h.Holder.Workflow.Key)
+	b = append(b, `,"run":`...)
+	b = strconv.AppendUint(b, uint64(h.Holder.Run), 10)
+	b = append(b, `,"shared":`...)
+	b = strconv.AppendBool(b, h.Shared)
+	b = append(b, `,"since":`...)
+	return append(appendTime(b, h.Since), '}')
+}
+
 // appendNext ends a page.
 func appendNext(b []byte, next string) []byte {
 	b = append(b, `],"next":`...)

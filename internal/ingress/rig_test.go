@@ -81,7 +81,15 @@ func description() program.Description {
 			{Name: "progress", Mode: msg.ModeQuery},
 		}},
 		{Name: "watch", Form: msg.FormWorkflow},
-	}, Events: []msg.Event{{Name: "moved", Subscribers: []msg.Subscriber{{Kind: "account"}}}}}
+	}, Events: []program.Event{
+		{Event: msg.Event{Name: "moved", Subscribers: []msg.Subscriber{{Kind: "account"}}}},
+		{Event: msg.Event{Name: "split"}, Touches: func(p msg.Payload) ([]msg.Ref, *msg.Error) {
+			if len(p.Body) == 0 {
+				return nil, msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument, "the event is empty")
+			}
+			return []msg.Ref{{Kind: "account", Key: string(p.Body)}}, nil
+		}},
+	}}
 }
 
 // newIngress makes a door that has not been opened.

@@ -64,9 +64,28 @@ func NotServed(t *msg.TaskRun, by string) *msg.TaskOutcome {
 type Description struct {
 	App         string
 	CodeVersion string
-	Kinds       []msg.Kind  // sorted by name
-	Activities  []Activity  // sorted by name
-	Events      []msg.Event // sorted by name
+	Kinds       []msg.Kind // sorted by name
+	Activities  []Activity // sorted by name
+	Events      []Event    // sorted by name
+}
+
+// Event describes an event that is known.
+type Event struct {
+	msg.Event
+
+	// Touches says which entities an event names, when it is raised from outside
+	// with nothing but its payload. It never panics on account of user code. Nil:
+	// whoever raises it has to say.
+	Touches func(msg.Payload) ([]msg.Ref, *msg.Error)
+}
+
+// EngineEvents is what an engine has to know of the events.
+func (d *Description) EngineEvents() []msg.Event {
+	events := make([]msg.Event, len(d.Events))
+	for n := range d.Events {
+		events[n] = d.Events[n].Event
+	}
+	return events
 }
 
 // Activity describes an activity that is served.

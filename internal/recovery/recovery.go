@@ -35,7 +35,7 @@ func Begin(c Config) (*Recovery, error) {
 	r := &Recovery{host: c.Host, list: make([]partition.Recovered, c.Host.Identity().Partitions)}
 	for p := range r.list {
 		r.list[p] = partition.Recovered{ID: msg.Partition(p), Engine: engine.New(engine.Config{
-			Partition: msg.Partition(p), Partitions: len(r.list), Kinds: c.Description.Kinds, Events: c.Description.Events,
+			Partition: msg.Partition(p), Partitions: len(r.list), Kinds: c.Description.Kinds, Events: c.Description.EngineEvents(),
 			CodeVersion: c.Description.CodeVersion, Limits: c.Limits,
 		})}
 	}

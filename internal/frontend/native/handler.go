@@ -90,6 +90,7 @@ const (
 	RouteQuery
 	RouteControl
 	RoutePromise
+	RouteEvent
 	RouteOperator
 	RouteHealth
 	RouteMetrics
@@ -100,7 +101,7 @@ const (
 var routeNames = [RouteCount]string{
 	"other", "call", "peek", "submit", "inspect", "exists", "delete", "list",
 	"reminders", "invocation", "start", "describe", "history", "runs", "signal", "query",
-	"control", "promise", "operator", "health", "metrics", "openapi",
+	"control", "promise", "event", "operator", "health", "metrics", "openapi",
 }
 
 func (r Route) String() string { return routeNames[r] }
@@ -134,6 +135,20 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (Route, int) {
 	}
 	if rest, ok := strings.CutPrefix(path, "/v1/invocations/"); ok {
 		return RouteInvocation, h.serveInvocation(w, r, cutPath(rest))
+	}
+	if rest, ok := strings.CutPrefix(path, "/v1/events/"); ok {
+		return RouteEvent, h.serveEvent(w, r, cutPath(rest))
+	}
+	return h.serveOperator(w, r, path)
+}
+
+// serveOperator answers what operators ask about what has stopped or waits.
+func (h *Handler) serveOperator(w http.ResponseWriter, r *http.Request, path string) (Route, int) {
+	if path == "/v1/locks" {
+		return RouteOperator, h.listLocks(w, r)
+	}
+	if rest, ok := strings.CutPrefix(path, "/v1/locks/"); ok {
+		return RouteOperator, h.serveLock(w, r, cutPath(rest))
 	}
 	if path == "/v1/parked" {
 		return RouteOperator, h.listParked(w, r)

@@ -147,6 +147,14 @@ func serverPaths() object {
 			object{"200": jsonResponse("A page of entities; next is empty after the last", reference("ParkedPage"))}, limitParameter, cursorParameter)},
 		"/v1/parked/{kind}/{key}/resume": object{"post": operation("resume", "Take a parked entity up again", done, kind, keyParameter)},
 		"/v1/parked/{kind}/{key}/skip":   object{"post": operation("skip", "Give up the input that an entity is parked on", done, kind, keyParameter)},
+		"/v1/events/{name}": object{"post": operation("raise", "Apply an event to every entity that it names, or to none",
+			object{"200": emptyResponse("It is applied everywhere")}, pathParameter("name"), parameterRef("IdempotencyKey"), parameterRef("RequestTimeout"))},
+		"/v1/events/{name}/send": object{"post": operation("sendEvent", "Raise an event without waiting",
+			object{"202": jsonResponse("It will be raised", reference("Submitted"))}, pathParameter("name"), parameterRef("IdempotencyKey"))},
+		"/v1/locks": object{"get": operation("locks", "Keys that workflows hold",
+			object{"200": jsonResponse("A page of keys; next is empty after the last", reference("LockPage"))}, limitParameter, cursorParameter)},
+		"/v1/locks/{kind}/{key}/release": object{"post": operation("release", "Take a lock from its holders; what they do there later is refused", done,
+			kind, keyParameter, queryParameter("workflow", stringSchema), queryParameter("id", stringSchema), queryParameter("run", integerSchema))},
 		"/v1/dead-letters": object{"get": operation("deadLetters", "Messages that were given up",
 			object{"200": jsonResponse("A page of messages; next is empty after the last", reference("DeadLetterPage"))}, limitParameter, cursorParameter)},
 		"/v1/dead-letters/{id}":           object{"delete": operation("discard", "Forget a message", done, id)},
@@ -242,6 +250,10 @@ func components() object {
 			"ParkedPage": properties("parked next", object{"next": stringSchema, "parked": object{"type": "array", "items": properties(
 				"kind key reason since waiting", object{"kind": stringSchema, "key": stringSchema, "reason": stringSchema,
 					"since": timeSchema, "waiting": integerSchema})}}),
+			"LockPage": properties("locks next", object{"next": stringSchema, "locks": object{"type": "array", "items": properties(
+				"kind key waiting holders", object{"kind": stringSchema, "key": stringSchema, "waiting": integerSchema,
+					"holders": object{"type": "array", "items": properties("workflow id run shared since", object{
+						"workflow": stringSchema, "id": stringSchema, "run": integerSchema, "shared": object{"type": "boolean"}, "since": timeSchema})}})}}),
 			"DeadLetterPage": properties("dead_letters next", object{"next": stringSchema, "dead_letters": object{"type": "array", "items": properties(
 				"id kind key handler input reason time", object{"id": stringSchema, "kind": stringSchema, "key": stringSchema,
 					"handler": stringSchema, "input": object{}, "reason": stringSchema, "time": timeSchema})}}),

@@ -254,6 +254,40 @@ var invocationCases = []routeCase{
 
 var operatorCases = []routeCase{
 	{
+		name: "an event", method: "POST", path: "/v1/events/moved", body: `{"from":"alice"}`, header: []string{"Request-Timeout", "1"},
+		want:       msg.Request{Operation: msg.OperationRaise, Handler: "moved", Payload: jsonPayload(`{"from":"alice"}`), Wait: true, Deadline: at(time.Second)},
+		wantStatus: 200, wantBody: "null",
+	},
+	{
+		name: "an event that nobody waits for", method: "POST", path: "/v1/events/moved/send", body: "1", header: []string{"Idempotency-Key", "k"},
+		reply:      msg.Reply{Invocation: anID},
+		want:       msg.Request{Operation: msg.OperationRaise, Handler: "moved", Payload: jsonPayload("1"), Identity: msg.Identity{IdempotencyKey: "k"}},
+		wantStatus: 202, wantBody: `{"invocation_id":"` + anIDText + `"}`,
+	},
+	{
+		name: "locks", method: "GET", path: "/v1/locks?limit=1",
+		reply: msg.Reply{Locks: []msg.Lock{{Key: alice, Waiting: 2, Holders: []msg.LockHolder{
+			{Holder: msg.Holder{Workflow: msg.Ref{Kind: "transfer", Key: "7"}, Run: 42}, Shared: true, Since: at(0)},
+			{Holder: msg.Holder{Workflow: msg.Ref{Kind: "audit", Key: "1"}, Run: 43}, Shared: true, Since: at(0)}}},
+			{Key: msg.Ref{Kind: "site", Key: "paris"}}}},
+		want:       msg.Request{Operation: msg.OperationLocks, Limit: 2},
+		wantStatus: 200,
+		wantBody: `{"locks":[{"kind":"account","key":"alice","waiting":2,"holders":[` +
+			`{"workflow":"transfer","id":"7","run":42,"shared":true,"since":"2026-03-01T12:00:00Z"},` +
+			`{"workflow":"audit","id":"1","run":43,"shared":true,"since":"2026-03-01T12:00:00Z"}]}],"next":"AGFjY291bnQAYWxpY2U"}`,
+	},
+	{
+		name: "release", method: "POST", path: "/v1/locks/account/a%2Fb/release",
+		want:       msg.Request{Operation: msg.OperationRelease, Target: msg.Ref{Kind: "account", Key: "a/b"}},
+		wantStatus: 204,
+	},
+	{
+		name: "release of one holder", method: "POST", path: "/v1/locks/account/alice/release?workflow=transfer&id=7&run=42",
+		want: msg.Request{Operation: msg.OperationRelease, Target: alice,
+			Holder: msg.Holder{Workflow: msg.Ref{Kind: "transfer", Key: "7"}, Run: 42}},
+		wantStatus: 204,
+	},
+	{
 		name: "parked entities", method: "GET", path: "/v1/parked",
 		reply:      msg.Reply{Parked: []msg.Parked{{Target: alice, Reason: "does not decode", Since: at(0), Waiting: 2}}},
 		want:       msg.Request{Operation: msg.OperationParked, Limit: 101},
@@ -339,6 +373,10 @@ func TestMethodsAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"GET", "/v1/promises/" + aPromiseText + "/resolve", "POST"},
 		{"PUT", "/v1/promises/" + aPromiseText + "/reject", "POST"},
 		{"POST", "/v1/parked", "GET, HEAD"},
+		{"GET", "/v1/events/moved", "POST"},
+		{"PUT", "/v1/events/moved/send", "POST"},
+		{"POST", "/v1/locks", "GET, HEAD"},
+		{"GET", "/v1/locks/account/alice/release", "POST"},
 		{"GET", "/v1/parked/account/alice/resume", "POST"},
 		{"PUT", "/v1/dead-letters", "GET, HEAD"},
 		{"POST", "/v1/dead-letters/" + anIDText, "DELETE"},
@@ -362,6 +400,7 @@ func TestPathsThatAreNotServed(t *testing.T) {
 	for _, path := range []string{
 		"/", "/v1", "/v1/entities", "/v2/entities/a/b/c", "/v1/entities/a/b/c/d", "/v1/entities/a/b/c/send/e", "/v1/entities/a/b/c/d/e/f/g",
 		"/v1/namespaces/blue/entities/a/b", "/v1/invocations/" + anIDText + "/x", "/v1/parked/a/b", "/v1/parked/a/b/c", "/v1/dead-letters/a/b",
+		"/v1/events/a/b", "/v1/events/a/send/b", "/v1/locks/a/b", "/v1/locks/a/b/c", "/v1/locks/a/b/release/c",
 		"/metrics", "//v1/entities/a/b", "/v1/workflows", "/v1/workflows/a/b/dance", "/v1/workflows/a/b/history/c", "/v1/workflows/a/b/signals",
 		"/v1/workflows/a/b/signals/c/d", "/v1/workflows/a/b/queries/c/d", "/v1/workflows/a/b/cancel/now", "/v1/promises", "/v1/promises/a",
 		"/v1/promises/a/forget", "/v1/promises/a/resolve/b",
