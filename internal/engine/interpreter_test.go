@@ -13,7 +13,7 @@ import (
 // deed is a line of a script: what a workflow does next. A script waits for each
 // line before it goes on, unless the line says Start.
 type deed struct {
-	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, lock, raise, raise later, look, compare, fail, again, tail
+	Do    string // call, read, send, activity, sleep, await (a signal), promise, child, cancel (a child), delete, exists, send and hear, lock, raise, raise later, look, compare, fail, again, tail
 	Name  string // key of a thing, id of a child, name of an activity or signal
 	For   time.Duration
 	Start bool // do not wait: "gather" does
@@ -182,6 +182,9 @@ func (in *interpreter) ask(d *deed) int {
 	switch d.Do {
 	case "call", "read":
 		out.Handler = map[string]string{"call": "add", "read": "get"}[d.Do]
+		in.outcome.Sends = append(in.outcome.Sends, out)
+	case "send and hear":
+		kind, out.Kind, out.Handler = msg.StepSend, msg.MessageSend, "add"
 		in.outcome.Sends = append(in.outcome.Sends, out)
 	case "send":
 		kind, out.Step, out.Handler = msg.StepSend, 0, "add"

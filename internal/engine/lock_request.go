@@ -61,8 +61,8 @@ func underLocks(m *msg.Message, i *instance, w *msg.Workflow, hold bool) {
 	case hold:
 		m.Hold = w.Hold
 	}
-	if m.ReplyTo.IsZero() {
-		return
+	if m.ReplyTo.IsZero() || m.Kind == msg.MessageSend {
+		return // nothing waits for it, even if a step hears of its end
 	}
 	if m.Chain = w.Chain; len(w.Locks) > 0 {
 		m.Chain = append(m.Chain[:len(m.Chain):len(m.Chain)], own)

@@ -352,6 +352,17 @@ func TestWaitingBehindOneWhoWaitsForTheLockIsWaitingForTheLock(t *testing.T) {
 	want(t, update.one(t), "")
 }
 
+// What a holder sends is done after it, although its run is told of the end.
+func TestWhatAHolderSendsWaitsForItsLock(t *testing.T) {
+	r := newLockRig(t, Limits{})
+	w := r.begin("w", lock("x"), deed{Do: "send and hear", Name: "x", Start: true}, deed{Do: "await"}, under("call", "x"))
+	want(t, r.signal("w", "on"), "")
+	wantOutput(t, w.one(t), " on 1")
+	if got := r.root("x"); got != "2" {
+		t.Fatalf("got %s, want that what was sent is done after the run", got)
+	}
+}
+
 func TestATailCallKeepsWhoWaitsForIt(t *testing.T) {
 	r := newRig(t, 4, Limits{}, thing("do", "add"), flow)
 	r.program["add"], r.program[msg.HandlerRun] = add, interpret
