@@ -109,6 +109,9 @@ func (c *nodeCollector) addLog() {
 
 func (c *nodeCollector) addHeld() {
 	c.gauge("holdfast_entities", "Entities in memory.", func(s *node.Stats) float64 { return float64(s.Partitions.Entities) })
+	c.gauge("holdfast_locked_keys", "Keys that workflows hold.", func(s *node.Stats) float64 { return float64(s.Partitions.Locked) })
+	c.gauge("holdfast_lock_requests", "Requests for locks that wait.", func(s *node.Stats) float64 { return float64(s.Partitions.LockRequests) })
+	c.gauge("holdfast_prepared_entities", "Entities where an event is not decided.", func(s *node.Stats) float64 { return float64(s.Partitions.Prepared) })
 	c.gauge("holdfast_parked_entities", "Entities that have stopped taking inputs.", func(s *node.Stats) float64 { return float64(s.Partitions.Parked) })
 	c.gauge("holdfast_timers", "Reminders and delayed messages that are set.", func(s *node.Stats) float64 { return float64(s.Partitions.Timers) })
 	c.gauge("holdfast_queue_inputs", "Inputs that wait for their entity.", func(s *node.Stats) float64 { return float64(s.Partitions.Queued) })
