@@ -32,6 +32,7 @@ type App struct {
 	bindings     []*handlerBinding
 	machines     []*machineBinding
 	activities   []*activityBinding
+	events       []*eventBinding
 	options      []*kindOptions
 	interceptors []*interceptorPart
 	versions     []*versionPart
@@ -64,6 +65,9 @@ func (a *App) addTo(to *App) {
 		m.addTo(to)
 	}
 	for _, b := range a.activities {
+		b.addTo(to)
+	}
+	for _, b := range a.events {
 		b.addTo(to)
 	}
 	for _, o := range a.options {
@@ -127,6 +131,8 @@ type servedKind struct {
 	stateVersion int
 	bindings     []*handlerBinding
 	handlers     map[string]*servedHandler // by name and alias
+	reactions    []*eventBinding
+	events       map[string]*servedHandler // by event
 	activities   map[string]*activityBinding
 	definition   *workflow.Definition // of a workflow
 }
@@ -172,6 +178,10 @@ func (a *App) served() []*servedKind {
 		}
 		bound[b.declaration] = true
 	}
+	for _, b := range a.events {
+		k := get(b.kind)
+		k.reactions = append(k.reactions, b)
+	}
 	return kinds
 }
 
@@ -203,6 +213,8 @@ func (a *App) Program() program.Program {
 		p.kinds[k.declaration.name] = k
 		p.description.Kinds = append(p.description.Kinds, k.describe())
 	}
+	p.description.Events = a.describeEvents()
+	slices.SortFunc(p.description.Events, func(x, y program.Event) int { return strings.Compare(x.Name, y.Name) })
 	slices.SortFunc(p.description.Kinds, func(x, y msg.Kind) int { return strings.Compare(x.Name, y.Name) })
 	slices.SortFunc(p.description.Activities, func(x, y program.Activity) int { return strings.Compare(x.Name, y.Name) })
 	return p
@@ -253,6 +265,11 @@ func (k *servedKind) prepare(interceptors []interceptor) {
 			}
 		}
 	}
+	k.events = map[string]*servedHandler{}
+	for _, b := range k.reactions {
+		k.events[b.event.name] = &servedHandler{name: b.declaration.String(), declaration: b.declaration, kind: k,
+			interceptors: interceptors, run: b.prepare(state)}
+	}
 }
 
 func (k *servedKind) describe() msg.Kind {
@@ -301,6 +318,9 @@ func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
 		return p.workflowTurn(ctx, k, t)
 	}
 	h := k.handlers[m.Handler]
+	if t.Mode == msg.ModeEvent {
+		h = k.events[m.Handler]
+	}
 	if h == nil {
 		return absent(t, "kind "+m.Target.Kind+" has no handler "+m.Handler)
 	}

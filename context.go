@@ -97,6 +97,12 @@ func requestOf(o *msg.Outgoing) client.Request {
 		Kind: o.Target.Kind, Affinity: o.Affinity, Key: o.Target.Key, Handler: o.Handler,
 		Body: o.Payload.Body, ContentType: o.Payload.ContentType, IdempotencyKey: o.Identity.IdempotencyKey,
 	}
+	if o.Kind == msg.MessageEventPrepare {
+		r.Operation = client.Raise
+		for _, ref := range o.Refs {
+			r.Refs = append(r.Refs, client.Ref{Kind: ref.Kind, Key: ref.Key})
+		}
+	}
 	if o.NotBefore != 0 {
 		r.NotBefore = o.NotBefore.Std()
 	}
@@ -114,7 +120,10 @@ func requestOf(o *msg.Outgoing) client.Request {
 
 // outgoing checks a request of a turn and gives it the form of the engine.
 func outgoing(now msg.Time, r client.Request) (out msg.Outgoing, err error) {
-	if err := client.CheckKey(r.Key); err != nil {
+	if r.Operation != client.Raise {
+		err = client.CheckKey(r.Key)
+	}
+	if err != nil {
 		return out, err
 	}
 	out = msg.Outgoing{
@@ -125,8 +134,11 @@ func outgoing(now msg.Time, r client.Request) (out msg.Outgoing, err error) {
 	if !r.Deadline.IsZero() {
 		out.Deadline = msg.TimeOf(r.Deadline)
 	}
-	if r.Operation == client.Signal {
+	switch r.Operation {
+	case client.Signal:
 		out.Kind = msg.MessageSignal
+	case client.Raise:
+		raise(&out, &r)
 	}
 	out.Headers = headersOf(r.Header)
 	if out.OnConflict, err = conflictPolicy(r.OnConflict); err == nil && (r.Delay != 0 || !r.NotBefore.IsZero()) {

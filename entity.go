@@ -93,7 +93,7 @@ func (h *handlerDeclaration) word() string {
 		return "message"
 	}
 	return [...]string{msg.ModeUpdate: "update", msg.ModeRead: "read", msg.ModeWorkflow: "workflow",
-		msg.ModeSignal: "signal", msg.ModeQuery: "query"}[h.mode]
+		msg.ModeSignal: "signal", msg.ModeQuery: "query", msg.ModeEvent: "event"}[h.mode]
 }
 
 // request begins a request to the handler; the input cannot be encoded if err

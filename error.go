@@ -41,6 +41,7 @@ var (
 	ErrDeadline          = NewError(msg.CodeDeadlineExceeded, Unavailable)    // it had not begun by its Deadline
 	ErrResourceExhausted = NewError(msg.CodeResourceExhausted, Exhausted)     // a limit is reached; retryable
 	ErrUnavailable       = NewError(msg.CodeUnavailable, Unavailable)         // nobody can answer now; retryable
+	ErrWouldDeadlock     = NewError(msg.CodeWouldDeadlock, Conflict)          // it could only wait for locks of who waits for it
 	errTailed            = errors.New("holdfast: the result of Tail, which its handler must return as it is")
 )
 

@@ -66,9 +66,13 @@ func walletApp() *holdfast.App {
 
 // onBoth runs a test with both kinds of client.
 func onBoth(t *testing.T, test func(t *testing.T, c *holdfast.ClientContext)) {
+	serveOnBoth(t, walletApp(), test)
+}
+
+func serveOnBoth(t *testing.T, app *holdfast.App, test func(t *testing.T, c *holdfast.ClientContext)) {
 	for _, kind := range []string{"in process", "http"} {
 		t.Run(kind, func(t *testing.T) {
-			s, err := server.New(server.Config{App: walletApp(), DataDir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+			s, err := server.New(server.Config{App: app, DataDir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}

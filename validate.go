@@ -25,6 +25,7 @@ func (a *App) Validate() error {
 	v := &validation{app: a, kinds: map[string]*kindDeclaration{}, affinities: map[string]*affinityDeclaration{}}
 	v.checkApp()
 	v.checkActivities()
+	v.checkEvents()
 	for _, k := range a.served() {
 		v.checkKind(k)
 	}
@@ -51,7 +52,7 @@ func (v *validation) checkApp() {
 	if a.nilParts > 0 {
 		v.mistake(a.at, "app %s: %d of its parts are nil", a.name, a.nilParts)
 	}
-	if len(a.bindings)+len(a.machines)+len(a.activities) == 0 {
+	if len(a.bindings)+len(a.machines)+len(a.activities)+len(a.events) == 0 {
 		v.mistake(a.at, "app %s serves nothing; give NewApp what Handle returns", a.name)
 	}
 	for i, version := range a.versions {

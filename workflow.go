@@ -51,21 +51,30 @@ func bindWorkflow[In, Out any](d *handlerDeclaration, at string, fn func(*Workfl
 	if d == nil { // the zero Workflow: Validate says so
 		d = newHandler(nil, msg.ModeWorkflow, msg.HandlerRun, at, reflect.TypeFor[In](), reflect.TypeFor[Out](), nil)
 	}
-	run := func(p *appProgram, x *workflow.Context, input msg.Payload) (output msg.Payload, failure *msg.Error) {
+	o := &workflowOptions{}
+	o.run = func(p *appProgram, x *workflow.Context, input msg.Payload) (output msg.Payload, failure *msg.Error) {
 		ctx := &WorkflowContext{inner: x, program: p}
 		var in In
 		if err := d.input.decode(input, &in); err != nil {
 			return output, msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument, "%s expects %s as input: %v", d, describe(&d.input), err)
 		}
+		takes, needs, failure := o.lockKeys(p, input)
+		if failure == nil {
+			failure = x.TakeLocks(takes, needs)
+		}
+		if failure != nil {
+			return output, failure
+		}
 		out, err := fn(ctx, in)
 		return ctx.conclude(&d.output, &out, err)
 	}
-	return &WorkflowBinding[In]{&handlerBinding{declaration: d, at: at, unset: fn == nil, workflow: &workflowOptions{run: run}}}
+	return &WorkflowBinding[In]{&handlerBinding{declaration: d, at: at, unset: fn == nil, workflow: o}}
 }
 
 // workflowOptions is the implementation side of a workflow.
 type workflowOptions struct {
-	run        func(p *appProgram, x *workflow.Context, input msg.Payload) (msg.Payload, *msg.Error)
+	run func(p *appProgram, x *workflow.Context, input msg.Payload) (msg.Payload, *msg.Error)
+	lockOptions
 	retain     time.Duration
 	panicFails bool
 }

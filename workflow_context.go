@@ -155,9 +155,17 @@ func (c *WorkflowContext) begin(r client.Request) (*workflow.Future, error) {
 	case client.Delete:
 		out.Kind = msg.MessageDelete
 		return c.inner.Call(out), nil
+	case client.Raise:
+		return c.raise(out), nil
 	case client.Start:
 		policy, err := closePolicy(r.ParentClose)
-		return c.inner.Child(out, policy), err
+		if err != nil {
+			return nil, err
+		}
+		if failure := c.underLocks(&out); failure != nil {
+			return workflow.Completed(failure), nil
+		}
+		return c.inner.Child(out, policy), nil
 	}
 	return nil, ErrInvalidArgument.Withf("a workflow cannot ask for %q; a client can", r.Operation)
 }

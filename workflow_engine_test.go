@@ -26,6 +26,8 @@ type plant struct {
 	partitions []*engine.Partition
 	log        [][]byte
 	work       []func()
+	holding    string // a handler whose turns do not end; empty: none
+	held       []func()
 	crashAt    int // the number of records after which the process dies; 0: never
 	crashed    bool
 	lives      int // of the process
@@ -46,8 +48,9 @@ func newPlant(t *testing.T, crashAt int, parts ...holdfast.Part) *plant {
 func (p *plant) start() {
 	p.lives++
 	p.program, p.work, p.partitions = p.app.Program(), nil, make([]*engine.Partition, 4)
+	described := p.program.Describe()
 	for n := range p.partitions {
-		p.partitions[n] = engine.New(engine.Config{Partition: msg.Partition(n), Partitions: 4, Kinds: p.program.Describe().Kinds})
+		p.partitions[n] = engine.New(engine.Config{Partition: msg.Partition(n), Partitions: 4, Kinds: described.Kinds, Events: described.EngineEvents()})
 	}
 	for _, item := range p.log {
 		record, err := msg.DecodeRecord(item)
@@ -96,11 +99,23 @@ func (p *plant) effect(from msg.Partition, e *msg.Effect) {
 	case msg.EffectReply:
 		*e.Waiter.(*reply) = reply{e.Reply, true}
 	case msg.EffectRun:
-		p.step(from, msg.Command{Kind: msg.CommandOutcome, Outcome: p.program.Turn(context.Background(), e.Turn)})
+		if e.Turn.Message.Handler == p.holding {
+			p.held = append(p.held, func() { p.effect(from, e) })
+			return
+		}
+		p.step(from, e.Turn.Ended(p.program.Turn(context.Background(), e.Turn)))
 	case msg.EffectPerform:
 		o := p.program.Perform(context.Background(), e.Task, func(msg.Payload) {})
 		p.step(from, msg.Command{Kind: msg.CommandTask, Task: o})
 	}
+}
+
+// workflows counts those that run.
+func (p *plant) workflows() (count int) {
+	for _, partition := range p.partitions {
+		count += partition.Stats().Workflows
+	}
+	return count
 }
 
 // settle does what there is to do, and lets time pass if there is nothing.

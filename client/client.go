@@ -27,6 +27,7 @@ const (
 	Reminders Operation = "reminders" // {"reminders":[{"name","handler","due","every","cron"}]}
 	List      Operation = "list"      // {"entities":["key",…],"next":"…"}
 	Result    Operation = "result"    // {"id","status","result","error"} of InvocationID; with Wait, when it has ended
+	Raise     Operation = "raise"     // apply the event Handler, with Body, everywhere; OneWay: durable when Invoke returns
 )
 
 // The operations of workflows: Kind is the workflow's name, Key the run's id.
@@ -74,7 +75,11 @@ type Request struct {
 	Status         string // ListRuns: only those that stand so; empty: all
 	ParentClose    string // Start, by a workflow: "cancel" (or empty), "abandon" or "wait", when that ends
 	Promise        string // Resolve, Reject: id of the promise
+	Refs           []Ref  // Raise: what the event names; over HTTP the server finds out from Body
 }
+
+// Ref names an entity.
+type Ref struct{ Kind, Key string }
 
 // Reply is the answer to a request that has been done.
 type Reply struct {

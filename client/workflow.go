@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,6 +24,23 @@ var workflowCalls = map[Operation]func(to *call, ctx context.Context, r Request)
 	Restart:   (*call).control,
 	Resolve:   (*call).promise,
 	Reject:    (*call).promise,
+	Raise:     (*call).raise,
+}
+
+// raise raises an event.
+func (to *call) raise(ctx context.Context, r Request) error {
+	if err := checkSegment("event", r.Handler); err != nil {
+		return err
+	}
+	if r.Delay != 0 || !r.NotBefore.IsZero() {
+		return errors.New("an event cannot be delayed from outside")
+	}
+	to.path, to.changes = "/v1/events/"+url.PathEscape(r.Handler), true
+	if r.OneWay {
+		to.operation, to.path = Submit, to.path+"/send"
+	}
+	to.setDeadline(ctx, r.Deadline)
+	return to.post(r)
 }
 
 // submits are the operations whose work goes on when the context ends.

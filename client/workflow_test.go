@@ -58,6 +58,8 @@ func TestWorkflowsInTheFormOfTheHTTPInterface(t *testing.T) {
 		"restart":           {run(Restart), "POST /v1/workflows/transfer/t%2F1/restart ", true},
 		"keyed restart":     {run(Restart, func(r *Request) { r.IdempotencyKey = "k" }), "POST /v1/workflows/transfer/t%2F1/restart ", false},
 		"resolve":           {Request{Operation: Resolve, Promise: "abc", Body: []byte("5")}, "POST /v1/promises/abc/resolve 5", true},
+		"raise":             {Request{Operation: Raise, Handler: "moved", Body: []byte("5"), Refs: []Ref{{"a", "k"}}}, "POST /v1/events/moved 5", true},
+		"raise and go on":   {Request{Operation: Raise, Handler: "moved", OneWay: true, IdempotencyKey: "k"}, "POST /v1/events/moved/send ", false},
 		"reject":            {Request{Operation: Reject, Promise: "abc", Body: []byte(`{}`)}, "POST /v1/promises/abc/reject {}", true},
 		"list of no entity": {Request{Operation: List, Kind: "a", Status: "failed"}, "GET /v1/entities/a ", false},
 		"delay over time":   {Request{Operation: Submit, Kind: "a", Key: "k", Handler: "h", Delay: 1, NotBefore: at}, "POST /v1/entities/a/k/h/send?delay=1ns ", true},

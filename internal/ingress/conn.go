@@ -283,6 +283,7 @@ var operations = map[client.Operation]msg.Request{
 	client.Reminders: {Operation: msg.OperationReminders},
 	client.List:      {Operation: msg.OperationList},
 	client.Result:    {Operation: msg.OperationResult},
+	client.Raise:     {Operation: msg.OperationRaise},
 
 	client.Start:     {Operation: msg.OperationSubmit, Mode: msg.ModeWorkflow, Handler: msg.HandlerRun},
 	client.Signal:    {Operation: msg.OperationSubmit, Mode: msg.ModeSignal},
@@ -346,6 +347,11 @@ func setSubject(request *msg.Request, r *client.Request) (err *msg.Error) {
 		request.Invocation = id
 	case msg.OperationDescribe:
 		request.Wait = r.Wait
+	case msg.OperationRaise:
+		request.Wait = !r.OneWay
+		for _, ref := range r.Refs {
+			request.Refs = append(request.Refs, msg.Ref{Kind: ref.Kind, Key: ref.Key})
+		}
 	case msg.OperationList:
 		return setPage(request, r)
 	case msg.OperationSubmit:

@@ -134,6 +134,7 @@ func (r *run) conclude(output msg.Payload, err *msg.Error) {
 		}
 	}
 	r.awaitChildren(&Context{run: r, shielded: true})
+	r.awaitHeld()
 	r.finish(output, err)
 }
 

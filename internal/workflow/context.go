@@ -114,15 +114,29 @@ func messageWish(kind msg.StepKind, o *msg.Outgoing) wish {
 	for i := range o.Headers {
 		h = h.text(o.Headers[i].Name).text(o.Headers[i].Value)
 	}
+	for i := range o.Refs {
+		h = h.text(o.Refs[i].Kind).text(o.Refs[i].Key)
+	}
 	w := wish{kind: kind, name: [3]string{o.Target.Kind, o.Target.Key, o.Handler}, hash: h.sum()}
-	if kind == msg.StepChild {
+	switch {
+	case kind == msg.StepChild:
 		w.name[2] = "" // the name of a child's step is its ref, which the engine reads
+	case o.Kind == msg.MessageEventPrepare:
+		w.name = [3]string{o.Handler}
 	}
 	return w
 }
 
 // Call makes a message whose outcome the future gives.
-func (x *Context) Call(o msg.Outgoing) *Future { return x.message(msg.StepCall, o) }
+func (x *Context) Call(o msg.Outgoing) *Future {
+	if r := x.live(); r.held != nil {
+		if err := r.refuseUnheld(space(&o)); err != nil {
+			return Completed(err)
+		}
+		o.Hold = true
+	}
+	return x.message(msg.StepCall, o)
+}
 
 func (x *Context) message(kind msg.StepKind, o msg.Outgoing) *Future {
 	r := x.live()
@@ -143,6 +157,9 @@ func (x *Context) Send(o msg.Outgoing) {
 	if o.Kind == 0 {
 		o.Kind = msg.MessageSend
 	}
+	if o.Kind == msg.MessageEventPrepare && r.held != nil {
+		x.Fail(errUnderLocks("an event that is sent"))
+	}
 	w := messageWish(msg.StepSend, &o)
 	if o.Kind == msg.MessageSend {
 		step, f := x.begin(r, w)
@@ -157,6 +174,9 @@ func (x *Context) Send(o msg.Outgoing) {
 // Finish waits until everything that the run has sent has been done.
 func (x *Context) Finish() *msg.Error {
 	r := x.live()
+	if r.held != nil {
+		return errUnderLocks("Finish")
+	}
 	f := &Future{kind: msg.StepFinish}
 	r.finishers = append(r.finishers, f)
 	return x.wait([]*Future{f}, func() bool { return f.done || r.sent == 0 })

@@ -26,6 +26,8 @@ type run struct {
 	target     msg.Ref
 	number     msg.Index // of the run
 	logger     *slog.Logger
+	inherits   bool     // it was begun under the locks of another run
+	held       *holding // nil: it works under no locks
 
 	// The journal that it has lived through.
 	entries int            // how many

@@ -135,7 +135,9 @@ func (r *Runtime) take(ctx context.Context, d *Definition, t *msg.Turn) (found *
 		r.unwind(found)
 	}
 	r.counts.executed.Add(1)
-	return newRun(r, d, t.Message.Target, t.Workflow.Run, r.config.Logger(ctx)), false
+	run := newRun(r, d, t.Message.Target, t.Workflow.Run, r.config.Logger(ctx))
+	run.inherits = !t.Workflow.Hold.IsZero()
+	return run, false
 }
 
 // keep puts a run into memory and throws others away to make room.
