@@ -9,11 +9,13 @@ var (
 	accounts = holdfast.NewEntity[account]("account")
 	deposit  = holdfast.NewUpdate[int64, int64](accounts, "deposit")
 	balance  = holdfast.NewRead[holdfast.Void, int64](accounts, "balance")
+	moved    = holdfast.NewEvent("moved", func(int64) []holdfast.Ref { return nil })
 )
 
 func changes(ctx *holdfast.ReadContext[account], _ holdfast.Void) (int64, error) {
 	deposit.Send(ctx, "bob", 1)                      // want "*holdfast.ReadContext[account] does not implement holdfast.Sender (missing method canSend)"
 	deposit.To("bob").Send(ctx, 1)                   // want "does not implement holdfast.Sender (missing method canSend)"
+	moved.Send(ctx, 1)                               // want "does not implement holdfast.Sender (missing method canSend)"
 	_, _ = deposit.Tail(ctx, "bob", 1)               // want "does not implement holdfast.Sender (missing method canSend)"
 	_, _ = deposit.Call(ctx, "bob", 1)               // want "does not implement holdfast.Caller (missing method canWait)"
 	deposit.Remind(ctx, "r", holdfast.After(1), 1)   // want "as *holdfast.UpdateContext[account] value in argument to deposit.Remind"

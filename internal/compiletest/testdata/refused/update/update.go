@@ -13,6 +13,7 @@ var (
 	balance  = holdfast.NewRead[holdfast.Void, int64](accounts, "balance")
 	others   = holdfast.NewEntity[other]("other")
 	wake     = holdfast.NewUpdate[int64, int64](others, "wake")
+	moved    = holdfast.NewEvent("moved", func(int64) []holdfast.Ref { return nil })
 )
 
 func waits(ctx *holdfast.UpdateContext[account], n int64) (int64, error) {
@@ -22,6 +23,7 @@ func waits(ctx *holdfast.UpdateContext[account], n int64) (int64, error) {
 	_, _ = accounts.Exists(ctx, "bob")             // want "does not implement holdfast.Caller (missing method canWait)"
 	_ = accounts.Delete(ctx, "bob")                // want "does not implement holdfast.Caller (missing method canWait)"
 	_, _ = accounts.Reminders(ctx, "bob")          // want "does not implement holdfast.Caller (missing method canWait)"
+	_ = moved.Raise(ctx, n)                        // want "does not implement holdfast.Caller (missing method canWait)"
 	_, _ = deposit.Submit(ctx, "bob", n)           // want "as *holdfast.ClientContext value in argument to deposit.Submit"
 	_, _, _ = accounts.Inspect(ctx, "bob")         // want "as *holdfast.ClientContext value in argument to accounts.Inspect"
 	return 0, nil
