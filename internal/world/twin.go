@@ -20,7 +20,7 @@ type twin struct {
 func newTwin(w *World, p msg.Partition) *twin {
 	description := w.config.Program.Describe()
 	return &twin{world: w, engine: engine.New(engine.Config{
-		Partition: p, Partitions: w.config.Partitions, Kinds: description.Kinds, Events: description.Events, CodeVersion: description.CodeVersion, Limits: w.config.Limits,
+		Partition: p, Partitions: w.config.Partitions, Kinds: description.Kinds, Events: description.EngineEvents(), CodeVersion: description.CodeVersion, Limits: w.config.Limits,
 	})}
 }
 
