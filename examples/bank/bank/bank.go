@@ -8,7 +8,9 @@
 //     from outside less what was paid out. (A deposit is refused above 2^62
 //     cents; what is in the world is less.)
 //
-// It knows no owners, limits or fees.
+// There are two kinds of transfer: Transfer is one turn, which sends the deposit,
+// and Pay is a workflow, which waits for it. The package knows no owners, limits
+// or fees. A payment that is terminated is not given back.
 package bank
 
 import (
@@ -101,6 +103,7 @@ func balance(ctx *holdfast.ReadContext[Account], _ holdfast.Void) (int64, error)
 func Parts() holdfast.Parts {
 	return holdfast.Parts{
 		Deposit.Handle(deposit), Withdraw.Handle(withdraw), Transfer.Handle(transfer), Balance.Handle(balance),
+		Workflows(),
 	}
 }
 

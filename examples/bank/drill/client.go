@@ -25,6 +25,8 @@ const (
 	// attemptPause is between two attempts at a server that is there.
 	attemptPause = 5 * time.Millisecond
 
+	// workflowEvery makes every so manieth transfer a workflow.
+	workflowEvery = 4
 	// loseEvery makes every so manieth answer one that a client pretends not to
 	// have got: it asks again and must be told the same.
 	loseEvery = 20
@@ -36,10 +38,20 @@ func accountName(i int) string { return fmt.Sprintf("account-%03d", i) }
 
 // request is one that is repeated until it is answered.
 type request struct {
-	key  string // idempotency key
-	path string // under /v1/entities/account/
+	key  string // idempotency key, or the id of a workflow
+	path string // under /v1/entities/account/; empty for the workflow
 	body []byte
 }
+
+// url is where to post a request. The id of a workflow is its idempotency key.
+func (r request) url(base string) string {
+	if r.path == "" {
+		return base + "/v1/workflows/transfer/" + r.key + "?wait=" + (attemptTimeMax / 2).String()
+	}
+	return base + "/v1/entities/account/" + r.path
+}
+
+func (r request) String() string { return r.url("") + " " + string(r.body) }
 
 // answer is what the server said: the new balance, or that there is too little.
 type answer struct {
@@ -100,11 +112,8 @@ func (c *client) transfer(ctx context.Context) error {
 	if t.to >= t.from {
 		t.to++
 	}
-	r := request{
-		key:  c.nextKey(),
-		path: accountName(t.from) + "/transfer",
-		body: fmt.Appendf(nil, `{"to":%q,"amount":%d}`, accountName(t.to), t.amount),
-	}
+	t.workflow = c.random.IntN(workflowEvery) == 0
+	r := c.request(t)
 	before := c.life
 	got, err := c.ask(ctx, r)
 	if err != nil {
@@ -122,6 +131,14 @@ func (c *client) transfer(ctx context.Context) error {
 	}
 	c.recent = c.recent[max(0, len(c.recent)-rememberedMax):]
 	return err
+}
+
+func (c *client) request(t transfer) request {
+	from, to := accountName(t.from), accountName(t.to)
+	if t.workflow {
+		return request{key: c.nextKey(), body: fmt.Appendf(nil, `{"from":%q,"to":%q,"amount":%d}`, from, to, t.amount)}
+	}
+	return request{key: c.nextKey(), path: from + "/transfer", body: fmt.Appendf(nil, `{"to":%q,"amount":%d}`, to, t.amount)}
 }
 
 // repeat asks again what has been answered: the answers must be the same.
@@ -198,20 +215,37 @@ type unexpectedError struct {
 }
 
 func (e *unexpectedError) Error() string {
-	return fmt.Sprintf("%s %s was answered %d %s", e.request.path, e.request.body, e.answer.status, e.answer.body)
+	return fmt.Sprintf("%v was answered %d %s", e.request, e.answer.status, e.answer.body)
 }
 
 // attempt sends a request once. An error that is not an unexpectedError means
 // that what became of the request is not known.
 func (c *client) attempt(ctx context.Context, l *life, r request) (answer, error) {
+	got, err := c.post(ctx, l, r)
+	if err == nil && r.path == "" {
+		got, err = got.outcome()
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	switch {
+	case got.status == http.StatusOK, got.code() == "insufficient_funds":
+		return got, nil
+	case got.status == http.StatusServiceUnavailable, got.status == http.StatusTooManyRequests:
+		return answer{}, fmt.Errorf("refused for now: %s", got.body)
+	}
+	return answer{}, &unexpectedError{r, got}
+}
+
+func (c *client) post(ctx context.Context, l *life, r request) (answer, error) {
 	c.drill.door.inFlight.Add(1)
 	defer c.drill.door.inFlight.Add(-1)
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+"/v1/entities/account/"+r.path, bytes.NewReader(r.body))
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url(l.base), bytes.NewReader(r.body))
 	if err != nil {
 		return answer{}, err
 	}
 	post.Header.Set("Content-Type", "application/json")
-	if r.key != "" {
+	if r.key != "" && r.path != "" {
 		post.Header.Set("Idempotency-Key", r.key)
 	}
 	response, err := c.web.Do(post)
@@ -223,14 +257,31 @@ func (c *client) attempt(ctx context.Context, l *life, r request) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	got := answer{response.StatusCode, string(bytes.TrimSpace(body))}
-	switch {
-	case got.status == http.StatusOK, got.code() == "insufficient_funds":
-		return got, nil
-	case got.status == http.StatusServiceUnavailable, got.status == http.StatusTooManyRequests:
-		return answer{}, fmt.Errorf("refused for now: %s", got.body)
+	return answer{response.StatusCode, string(bytes.TrimSpace(body))}, nil
+}
+
+// outcome gives how a run stands the form of what an update answers. An error
+// means that it has not ended.
+func (a answer) outcome() (answer, error) {
+	if a.status != http.StatusOK && a.status != http.StatusAccepted {
+		return a, nil
 	}
-	return answer{}, &unexpectedError{r, got}
+	var run struct {
+		Status        string
+		Result, Error json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(a.body), &run); err != nil {
+		return a, fmt.Errorf("read how a workflow stands: %w", err)
+	}
+	switch run.Status {
+	case "completed":
+		return answer{http.StatusOK, string(run.Result)}, nil
+	case "failed":
+		return answer{http.StatusConflict, `{"error":` + string(run.Error) + `}`}, nil
+	case "running":
+		return a, errors.New("the workflow runs")
+	}
+	return answer{http.StatusInternalServerError, a.body}, nil
 }
 
 // code is that of an error answer.

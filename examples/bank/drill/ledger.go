@@ -7,6 +7,7 @@ type transfer struct {
 	from, to int // accounts
 	amount   int64
 	refused  bool
+	workflow bool // or an update
 }
 
 // ledger is what the answers say every account must hold.

@@ -157,6 +157,11 @@ func (d *drill) transferAndKill(ctx context.Context, directory string) error {
 	working.Wait()
 	for _, c := range d.clients {
 		d.report.transfers += len(c.done)
+		for _, t := range c.done {
+			if t.workflow {
+				d.report.workflows++
+			}
+		}
 	}
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -332,7 +337,7 @@ func (d *drill) differs(first answered, again answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.example == "" {
-		d.example = fmt.Sprintf("%s %s: first %d %s, then %d %s", first.request.path, first.request.body,
+		d.example = fmt.Sprintf("%v: first %d %s, then %d %s", first.request,
 			first.answer.status, first.answer.body, again.status, again.body)
 	}
 }

@@ -1,0 +1,67 @@
+package bank
+
+import (
+	"github.com/holdfast-io/holdfast"
+	"github.com/holdfast-io/holdfast/client"
+)
+
+// Payment is the input of Pay.
+type Payment struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Amount int64  `json:"amount"`
+}
+
+// Pay is the transfer as a workflow: it waits for both accounts, and gives the
+// new balance of the first. A payment that has failed has moved nothing; one that
+// was cancelled has moved everything or nothing.
+var Pay = holdfast.NewWorkflow[Payment, int64]("transfer", holdfast.Doc("Pays an amount out of one account and into another."))
+
+func (p Payment) check() error {
+	for _, key := range []string{p.From, p.To} {
+		if err := client.CheckKey(key); err != nil {
+			return ErrRecipient.Withf("cannot transfer from %q to %q: %w", p.From, p.To, err)
+		}
+	}
+	if p.From == p.To {
+		return ErrRecipient.Withf("cannot transfer from %q to itself", p.To)
+	}
+	return nil
+}
+
+func pay(ctx *holdfast.WorkflowContext, p Payment) (left int64, err error) {
+	if err := p.check(); err != nil {
+		return 0, err
+	}
+	var deposit *holdfast.Future[int64]
+	withdrawal := Withdraw.Start(ctx, p.From, p.Amount)
+	ctx.OnFailure(func(ctx *holdfast.WorkflowContext) error { return p.giveBack(ctx, withdrawal, deposit) })
+	if left, err = withdrawal.Await(ctx); err != nil {
+		return 0, err
+	}
+	deposit = Deposit.Start(ctx, p.To, p.Amount)
+	_, err = deposit.Await(ctx)
+	return left, err
+}
+
+// giveBack undoes a withdrawal without its deposit. Cancellation ends a wait, and
+// not what was waited for: so it waits for the outcome of both.
+func (p Payment) giveBack(ctx *holdfast.WorkflowContext, withdrawal, deposit *holdfast.Future[int64]) error {
+	if _, err := withdrawal.Await(ctx); err != nil {
+		return nil // it was refused
+	}
+	if deposit != nil {
+		if _, err := deposit.Await(ctx); err == nil {
+			return nil // it has arrived
+		}
+	}
+	_, err := Deposit.Call(ctx, p.From, p.Amount)
+	return err
+}
+
+// Workflows is the part of the package that uses accounts and does not serve them.
+func Workflows() holdfast.Parts {
+	return holdfast.Parts{
+		Pay.Handle(pay),
+	}
+}
