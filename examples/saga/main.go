@@ -46,7 +46,7 @@ func (world) Ask(_ context.Context, q shop.Question) error {
 
 func (world) Ship(_ context.Context, p shop.Parcel) error {
 	if p.Article == "unicorn" {
-		return shop.ErrSoldOut
+		return shop.ErrSoldOut.Withf("there are no unicorns")
 	}
 	slog.Info("shipped", "token", p.Token, "order", p.Order, "address", p.Address)
 	return nil

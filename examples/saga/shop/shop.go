@@ -43,11 +43,11 @@ type Question struct {
 
 // Parcel is what is shipped.
 type Parcel struct {
-	Token   string
-	Order   string
-	Article string
-	Count   int64
-	Address string
+	Token   string `json:"token"`
+	Order   string `json:"order"`
+	Article string `json:"article"`
+	Count   int64  `json:"count"`
+	Address string `json:"address"`
 }
 
 // World is what is outside. Every request may come more than once: a token stands
