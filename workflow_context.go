@@ -104,7 +104,8 @@ func (c *WorkflowContext) Patch(name string) bool { return c.inner.Patch(name) }
 
 // OnFailure registers a compensation. If the workflow ends with an error,
 // compensations run, the last registered first, and cancellation does not reach
-// them.
+// them. Register it before what it undoes: what was waited for when ErrCancelled
+// ended the wait may have been done.
 func (c *WorkflowContext) OnFailure(undo func(ctx *WorkflowContext) error) {
 	c.inner.OnFailure(c.closing(undo))
 }
