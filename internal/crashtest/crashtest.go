@@ -111,7 +111,7 @@ func (s *Server) Client() *holdfast.ClientContext {
 }
 
 // Survive gives the process work again and again, and kills it each time while it
-// is at it, after a random time. Then it waits until something is so.
+// is at it, after a random time. Then it waits, see Wait.
 func (s *Server) Survive(kills int, work func(n int), what string, is func() bool) {
 	s.t.Helper()
 	for n := range kills {
@@ -119,11 +119,17 @@ func (s *Server) Survive(kills int, work func(n int), what string, is func() boo
 		<-time.After(time.Duration(s.random.Int64N(int64(aliveMax))))
 		s.Kill()
 	}
+	s.Wait(what, is)
+}
+
+// Wait waits until something is so.
+func (s *Server) Wait(what string, is func() bool) {
+	s.t.Helper()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	for end := time.Now().Add(patience); !is(); <-poll.C {
 		if time.Now().After(end) {
-			s.t.Fatalf("not within %v after %d kills: %s\n%s", patience, kills, what, s.Get("/v1/dead-letters"))
+			s.t.Fatalf("not within %v after the last kill: %s\n%s", patience, what, s.Get("/v1/dead-letters"))
 		}
 	}
 }

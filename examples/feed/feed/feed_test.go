@@ -64,7 +64,7 @@ func changeTopics(t *testing.T, s *crashtest.Server, c *holdfast.ClientContext, 
 	if err := errors.Join(err, Follow.Submit(c, "ann", want[len(want)-1])); err != nil {
 		t.Fatal(err)
 	}
-	s.Survive(0, nil, fmt.Sprint("the topics are ", want), func() bool {
+	s.Wait(fmt.Sprint("the topics are ", want), func() bool {
 		state, err := State.Call(c, "ann", holdfast.None)
 		return err == nil && slices.Equal(state.Topics, want)
 	})
@@ -104,7 +104,7 @@ func checkJournal(t *testing.T, s *crashtest.Server) {
 
 func checkInbox(t *testing.T, s *crashtest.Server, c *holdfast.ClientContext, want []Post) {
 	t.Helper()
-	s.Survive(0, nil, "the last post is in the inbox", func() bool {
+	s.Wait("the last post is in the inbox", func() bool {
 		inbox, _, err := Inboxes.Inspect(c, "ann")
 		return err == nil && len(inbox.Posts) >= len(want)
 	})
