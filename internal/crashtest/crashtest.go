@@ -129,7 +129,7 @@ func (s *Server) Wait(what string, is func() bool) {
 	defer poll.Stop()
 	for end := time.Now().Add(patience); !is(); <-poll.C {
 		if time.Now().After(end) {
-			s.t.Fatalf("not within %v after the last kill: %s\n%s", patience, what, s.Get("/v1/dead-letters"))
+			s.t.Fatalf("not within %v after the last kill: %s\n%s\n%s", patience, what, s.Get("/v1/dead-letters"), s.Get("/v1/parked"))
 		}
 	}
 }
