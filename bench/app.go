@@ -37,9 +37,10 @@ var (
 
 // application is what is measured, with what its callers must know about it.
 type application struct {
-	app    *holdfast.App
-	done   atomic.Uint64 // additions
-	chains [][chainLinks]string
+	app     *holdfast.App
+	done    atomic.Uint64 // additions
+	chains  [][chainLinks]string
+	rallies rallies
 }
 
 // newApplication makes an application with so many chains, the links of each on
@@ -54,7 +55,8 @@ func newApplication(chains, partitions int) *application {
 	a.app = holdfast.NewApp("bench",
 		add.Handle(a.add), get.Handle(holdfast.NoInput(a.get)),
 		passOn.Handle(a.passOn),
-		put.Handle(a.put), look.Handle(holdfast.NoInput(a.look)))
+		put.Handle(a.put), look.Handle(holdfast.NoInput(a.look)),
+		a.workflowParts())
 	return a
 }
 

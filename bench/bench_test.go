@@ -71,6 +71,9 @@ var promised = []string{
 	"syncs_per_second", "frame_mean", "fdatasync_p50_us", "gomaxprocs",
 }
 
+// ordinary are the workloads of "all".
+var ordinary = []string{"update", "hot", "read", "send", "chain", "http", "http-send", "workflow5", "local5", "fanout", "pingpong"}
+
 func TestEveryLineHasTheFieldsThatProgramsRead(t *testing.T) {
 	stdout, stderr, err := runBench(t, t.Context(),
 		"--workload", "all", "--concurrency", "1,3", "--keys", "50", "--duration", "40ms", "--json")
@@ -96,6 +99,7 @@ func TestEveryLineHasTheFieldsThatProgramsRead(t *testing.T) {
 			"ops_per_second": true, "p50_us": true, "p99_us": true, "fdatasync_p50_us": true, "gomaxprocs": true,
 			"syncs_per_second": writes, "frame_mean": writes, "errors": false,
 			"bare_http_ops_per_second": strings.HasPrefix(name, "http"),
+			"update_p50_us":            strings.HasPrefix(name, "chain") || strings.Contains(name, "5 "),
 		} {
 			if got := number(field); (got > 0) != positive {
 				t.Errorf("%s: %s is %v, want above zero: %v", name, field, got, positive)
@@ -105,8 +109,10 @@ func TestEveryLineHasTheFieldsThatProgramsRead(t *testing.T) {
 			t.Errorf("%s: percentiles are not in order: %s", name, line)
 		}
 	}
-	want := []string{"update 1", "update 3", "hot 1", "hot 3", "read 1", "read 3", "send 1", "send 3",
-		"chain 1", "chain 3", "http 1", "http 3", "http-send 1", "http-send 3"}
+	var want []string
+	for _, name := range ordinary {
+		want = append(want, name+" 1", name+" 3")
+	}
 	if !slices.Equal(seen, want) {
 		t.Errorf("lines are %v, want %v", seen, want)
 	}
@@ -160,9 +166,43 @@ func TestEntitiesRecoverAfterAKill(t *testing.T) {
 	}
 }
 
+// A call of fanout counts as a thousand activities, one of pingpong as a
+// hundred messages: each of them wrote something.
+func TestACallCountsAsWhatItDoes(t *testing.T) {
+	stdout, stderr, err := runBench(t, t.Context(),
+		"--workload", "fanout,pingpong", "--concurrency", "2", "--keys", "10", "--duration", "40ms", "--json")
+	if err != nil || stderr != "" {
+		t.Fatalf("got error %v and %q, want none", err, stderr)
+	}
+	for line := range strings.Lines(stdout) {
+		var r result
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		each := map[string]uint64{"fanout": fanOut, "pingpong": rallyHits}[r.Workload]
+		if each == 0 || r.Operations == 0 || r.Operations%each != 0 || r.LogBytesPerOp < 10 || r.LogBytesPerOp > 2000 {
+			t.Errorf("%s: %d operations of %v bytes, want a multiple of %d", r.Workload, r.Operations, r.LogBytesPerOp, each)
+		}
+	}
+}
+
+func TestWorkflowsSleepWithoutWritingAnything(t *testing.T) {
+	stdout, stderr, err := runBench(t, t.Context(), "--workload", "sleep", "--keys", "300", "--duration", "200ms", "--json")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	var r sleepResult
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%s: %v", stdout, err)
+	}
+	if r.Workload != "sleep" || r.Keys != 300 || r.SyncsAsleep != 0 || r.BytesEach <= 0 || r.OpsPerSecond <= 0 || r.WatchedSecond < 0.2 {
+		t.Errorf("a figure is missing or wrong: %s", stdout)
+	}
+}
+
 // TestAnEndLeavesNothing: Ctrl-C is the end of the context.
 func TestAnEndLeavesNothing(t *testing.T) {
-	for _, workload := range []string{"update", "send", "http", "entities"} {
+	for _, workload := range []string{"update", "send", "http", "workflow5", "pingpong", "sleep", "entities"} {
 		why := errors.New("somebody was tired of it")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		timer := time.AfterFunc(400*time.Millisecond, func() { cancel(why) })
@@ -222,8 +262,8 @@ func TestAllIsEveryOrdinaryWorkloadOnce(t *testing.T) {
 	for _, w := range chosen {
 		names = append(names, w.name)
 	}
-	if want := []string{"hot", "update", "read", "send", "chain", "http", "http-send"}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("got %v and error %v, want %v", names, err, want)
+	if err != nil || names[0] != "hot" || names[1] != "update" || len(names) != len(ordinary) || !slices.Equal(names[2:], ordinary[2:]) {
+		t.Errorf("got %v and error %v, want hot, update, and the others of %v", names, err, ordinary)
 	}
 }
 

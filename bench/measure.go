@@ -127,6 +127,9 @@ func (b *bench) line(ctx context.Context, w *workload, callers int) (r *result, 
 		})
 		defer e.web.CloseIdleConnections()
 	}
+	if w.beside {
+		l.updates = newOperations(callers, func(random *rand.Rand) operation { return beginUpdate(ctx, e, random) })
+	}
 	if err := l.run(ctx); err != nil {
 		return nil, err
 	}
@@ -149,9 +152,10 @@ type lineRun struct {
 	probe       *probe
 	operations  []operation
 	echoes      []operation
+	updates     []operation
 
-	work, echo measured
-	appends    histogram
+	work, echo, update measured
+	appends            histogram
 }
 
 // run measures in slices.
@@ -161,9 +165,7 @@ func (l *lineRun) run(ctx context.Context) error {
 	each := duration / time.Duration(slices)
 	warm := min(warmUpMax, duration/4)
 	size := l.frameBytes(l.slice(ctx, warm))
-	if l.echoes != nil {
-		measure(ctx, l.environment.host.log, l.echoes, warm, nil)
-	}
+	l.compare(ctx, warm, new(measured), new(measured))
 	if err := l.probe.run(size, min(probeTime, warm)); err != nil {
 		return err
 	}
@@ -175,6 +177,8 @@ func (l *lineRun) run(ctx context.Context) error {
 		l.bench.progress.say("%s, %d callers: %d of %d", l.workload.name, len(l.operations), i+1, slices)
 		m := l.slice(ctx, each)
 		l.work.merge(m)
+		appends := l.environment.host.log.takeTimes()
+		l.appends.merge(&appends)
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
@@ -184,15 +188,23 @@ func (l *lineRun) run(ctx context.Context) error {
 		if l.bench.profiles.cpu != nil {
 			continue
 		}
-		if l.echoes != nil {
-			l.echo.merge(measure(ctx, l.environment.host.log, l.echoes, each, nil))
-		}
+		l.compare(ctx, each, &l.echo, &l.update)
 		if err := l.probe.run(l.frameBytes(m), min(probeTime, each)); err != nil {
 			return err
 		}
 	}
-	l.appends = l.environment.host.log.takeTimes()
-	return l.echo.failure
+	return errors.Join(l.echo.failure, l.update.failure)
+}
+
+// compare measures what the work is compared with.
+func (l *lineRun) compare(ctx context.Context, howLong time.Duration, echo, update *measured) {
+	if l.echoes != nil {
+		echo.merge(measure(ctx, l.environment.host.log, l.echoes, howLong, nil))
+	}
+	if l.updates != nil {
+		update.merge(measure(ctx, l.environment.host.log, l.updates, howLong, nil))
+	}
+	l.environment.host.log.takeTimes() // those are not of the work
 }
 
 func (l *lineRun) slice(ctx context.Context, howLong time.Duration) *measured {
@@ -201,7 +213,9 @@ func (l *lineRun) slice(ctx context.Context, howLong time.Duration) *measured {
 		before := l.environment.app.done.Load()
 		settle = func(accepted uint64) error { return l.environment.drain(before + accepted) }
 	}
-	return measure(ctx, l.environment.host.log, l.operations, howLong, settle)
+	m := measure(ctx, l.environment.host.log, l.operations, howLong, settle)
+	m.operations *= max(1, l.workload.operations)
+	return m
 }
 
 // frameBytes is the mean size of the frames of a slice.

@@ -31,12 +31,16 @@ type result struct {
 	FrameBytesMean  float64 `json:"frame_bytes_mean"`
 	FdatasyncP99    float64 `json:"fdatasync_p99_us"`
 	FdatasyncCPU    float64 `json:"fdatasync_cpu_us"` // what the system takes for one; a frame has one
+	SyncsPerOp      float64 `json:"syncs_per_op"`
 	LogBytesPerOp   float64 `json:"log_bytes_per_op"`
 	AllocsPerOp     float64 `json:"allocs_per_op"`
 	BareHTTP        float64 `json:"bare_http_ops_per_second,omitempty"`
 	BareHTTPP50     float64 `json:"bare_http_p50_us,omitempty"`
 	BareHTTPCPU     float64 `json:"bare_http_cpu_us_per_op,omitempty"`
 	ShareOfBareHTTP float64 `json:"share_of_bare_http,omitempty"`
+	UpdateP50       float64 `json:"update_p50_us,omitempty"`
+	UpdateCPU       float64 `json:"update_cpu_us_per_op,omitempty"`
+	UpdatesInP50    float64 `json:"p50_in_updates,omitempty"`
 }
 
 // round keeps enough digits for a figure that is measured.
@@ -81,6 +85,7 @@ func (l *lineRun) result(keys int) *result {
 		FrameBytesMean: round(per(float64(w.written.bytes), w.written.frames), 1),
 		FdatasyncP99:   microseconds(l.probe.times.quantile(0.99)),
 		FdatasyncCPU:   round(per(float64(l.probe.cpu.Nanoseconds())/1e3, l.probe.times.total), 2),
+		SyncsPerOp:     round(per(float64(w.written.frames), w.operations), 3),
 		LogBytesPerOp:  round(per(float64(w.written.bytes), w.operations), 1),
 		AllocsPerOp:    round(per(float64(w.allocations), w.operations), 1),
 	}
@@ -90,6 +95,11 @@ func (l *lineRun) result(keys int) *result {
 		r.BareHTTPP50 = microseconds(l.echo.times.quantile(0.5))
 		r.BareHTTPCPU = round(per(float64(l.echo.cpu.Nanoseconds())/1e3, l.echo.operations), 2)
 		r.ShareOfBareHTTP = round(w.perSecond(w.operations)/bare, 3)
+	}
+	if u := &l.update; u.operations > 0 {
+		r.UpdateP50 = microseconds(u.times.quantile(0.5))
+		r.UpdateCPU = round(per(float64(u.cpu.Nanoseconds())/1e3, u.operations), 2)
+		r.UpdatesInP50 = round(r.P50/r.UpdateP50, 2)
 	}
 	return r
 }
@@ -113,6 +123,10 @@ func (t *table) row(r *result) error {
 	if err == nil && r.BareHTTP > 0 {
 		_, err = fmt.Fprintf(t.to, "%-10s %8d %9s %11.0f %10.1f %10s %9.2f   (a bare echo; %.0f %% of it)\n", "  bare", r.Concurrency, "",
 			r.BareHTTP, r.BareHTTPP50, "", r.BareHTTPCPU, 100*r.ShareOfBareHTTP)
+	}
+	if err == nil && r.UpdateP50 > 0 {
+		_, err = fmt.Fprintf(t.to, "%-10s %8d %9s %11s %10.1f %10s %9.2f   (an update; a call is %.2f of them)\n", "  update", r.Concurrency, "",
+			"", r.UpdateP50, "", r.UpdateCPU, r.UpdatesInP50)
 	}
 	return err
 }

@@ -21,19 +21,23 @@ func (w *workload) callers(numbers []int) []int {
 		return numbers
 	case w.special != nil:
 		return []int{64}
+	case w.operations > 1:
+		return []int{1, fanOutMany}
 	}
 	return []int{1, 64, 256}
 }
 
 // workload is one way to use a server.
 type workload struct {
-	name   string
-	begin  func(ctx context.Context, e *environment, random *rand.Rand) operation
-	oneKey bool
-	chain  bool
-	oneWay bool // an answer does not say that the work is done
-	http   bool
-	hidden bool
+	name       string
+	begin      func(ctx context.Context, e *environment, random *rand.Rand) operation
+	operations uint64 // that one call is counted as; 0: 1
+	oneKey     bool
+	chain      bool
+	oneWay     bool // an answer does not say that the work is done
+	beside     bool // updates are measured in turn with the work
+	http       bool
+	hidden     bool
 
 	special func(ctx context.Context, b *bench, callers int) error // a workload of its own kind; nil: it is not
 }
@@ -45,9 +49,14 @@ func workloads() []*workload {
 		{name: "hot", begin: beginUpdate, oneKey: true},
 		{name: "read", begin: beginRead},
 		{name: "send", begin: beginSend, oneWay: true},
-		{name: "chain", begin: beginChain, chain: true},
+		{name: "chain", begin: beginChain, chain: true, beside: true},
 		{name: "http", begin: beginHTTP, http: true},
 		{name: "http-send", begin: beginHTTPSend, http: true, oneWay: true},
+		{name: "workflow5", begin: beginRuns(hello, greetedInTurn), beside: true},
+		{name: "local5", begin: beginRuns(helloLocal, greetedInTurn), beside: true},
+		{name: "fanout", begin: beginRuns(spread, greetedAtOnce), operations: fanOut},
+		{name: "pingpong", begin: beginRally, operations: rallyHits},
+		{name: "sleep", special: runSleep},
 		{name: "entities", special: runEntities},
 		{name: workloadLoad, special: loadEntities, hidden: true},
 		{name: workloadRecover, special: recoverEntities, hidden: true},
@@ -129,11 +138,11 @@ func beginPost(ctx context.Context, web *http.Client, base string, keys []string
 // fill makes the entities exist.
 func (w *workload) fill(ctx context.Context, e *environment) error {
 	c := e.typed.With(ctx)
-	if w.chain {
-		return fill(ctx, len(e.app.chains), func(i int) error {
-			_, err := passOn.Call(c, e.app.chains[i][0], hop{Chain: i})
-			return err
-		})
+	if err := fill(ctx, len(e.app.chains), func(i int) error {
+		_, err := passOn.Call(c, e.app.chains[i][0], hop{Chain: i})
+		return err
+	}); err != nil {
+		return err
 	}
 	return fill(ctx, len(e.keys), func(i int) error {
 		_, err := add.Call(c, e.keys[i], 1)
@@ -153,7 +162,7 @@ func (w *workload) sizes(keys int) (entities, chains int) {
 	case w.oneKey:
 		return 1, 0
 	case w.chain:
-		return 0, max(1, keys/chainLinks)
+		return keys, max(1, keys/chainLinks)
 	}
 	return keys, 0
 }
