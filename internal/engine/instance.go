@@ -106,7 +106,8 @@ type input struct {
 	turn  msg.Turn
 }
 
-// external is an input from outside with its message.
+// external is an input of something from outside, a request or the outcome of an
+// activity, with its message.
 type external struct {
 	input   input
 	message msg.Message

@@ -59,6 +59,7 @@ type Partition struct {
 	loading    *instance   // whose entries Load takes next
 	recent     *instance   // that was looked for last; nil: none
 	spareLives []*live
+	scratch    []byte // entries of journals are encoded in
 	stats      Stats
 	verified   msg.Index // see verifySome
 

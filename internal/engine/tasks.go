@@ -218,10 +218,12 @@ func (p *Partition) taskEnded(i *instance, t *task, output msg.Payload, err *msg
 // durable with the turn that is told it. If there will be none for long it is
 // kept apart: the activity shall not run again because of that.
 func (p *Partition) tellOutcome(i *instance, t *task, output msg.Payload, err *msg.Error) {
-	in := p.newInput(&msg.Message{
+	e := &external{message: msg.Message{
 		Kind: msg.MessageActivityOutcome, Target: i.ref, Payload: output, Err: err, Traceparent: t.Traceparent,
 		ReplyTo: msg.ReplyTo{Target: i.ref, Run: t.Run, Step: t.Step},
-	})
+	}}
+	in := &e.input
+	p.initialiseInput(in, &e.message)
 	in.task = t.Name()
 	p.enqueue(in)
 	if l := i.live; l != nil && (l.parked != nil || i.workflow() != nil && i.workflow().Paused) {
@@ -257,13 +259,13 @@ func (p *Partition) stepHeartbeat(c *msg.Command) {
 	p.commit(r)
 }
 
-// addTasks lets a record ask for activities.
+// addTasks lets a record ask for activities, which nobody else needs any more.
 func (p *Partition) addTasks(r *msg.Record, run msg.Index, tasks []msg.Task) {
 	for n := range tasks {
-		t := tasks[n]
+		t := &tasks[n]
 		t.Run, t.Attempt, t.Asked = run, 1, p.now
-		r.Tasks = append(r.Tasks, t)
 	}
+	r.Tasks = tasks
 }
 
 // addSilentTasks lets the record of a turn that is no workflow's ask for

@@ -11,14 +11,19 @@ import (
 // newInput makes an input of a message, at the instance it is for. The message
 // may be in the outbox of another partition and is not changed.
 func (p *Partition) newInput(m *msg.Message) *input {
-	in := &input{message: m, arrived: p.now, operation: operationOf(m)}
+	in := new(input)
+	p.initialiseInput(in, m)
+	return in
+}
+
+func (p *Partition) initialiseInput(in *input, m *msg.Message) {
+	*in = input{message: m, arrived: p.now, operation: operationOf(m)}
 	p.aim(in, m.Target)
 	if in.handler != nil && m.Handler != in.handler.Name {
 		renamed := *m
 		renamed.Handler = in.handler.Name // an alias stands for the handler
 		in.message = &renamed
 	}
-	return in
 }
 
 // operationOf is what a message asks for.

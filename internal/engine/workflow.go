@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -197,15 +199,28 @@ func (p *Partition) tell(i *instance, g *group) {
 		p.faultTurn(i, g, fmt.Sprintf("the process ended in each of %d attempts at this turn", attempts), true)
 		return
 	}
-	entry := &run{target: i, group: g}
+	entry, turn := g.room()
+	*entry = run{target: i, group: g}
 	p.runs.add(entry)
 	i.live.running = entry
 	p.stats.Turns++
-	p.dispatch(&msg.Turn{
+	*turn = msg.Turn{
 		Run: entry.id, Mode: msg.ModeWorkflow, Message: g.message(i), State: i.snapshot(), Now: p.now,
 		Attempt: attempts + i.live.faults + 1, Input: g.fingerprint,
 		Workflow: w, Deliveries: g.deliveries, Previous: i.owned.previous,
-	})
+	}
+	p.dispatch(turn)
+}
+
+// room is memory for a turn: that of the first input, unless an executor may
+// still hold what was there before.
+func (g *group) room() (*run, *msg.Turn) {
+	if len(g.inputs) == 0 || g.inputs[0].attempted {
+		return new(run), new(msg.Turn)
+	}
+	first := g.inputs[0]
+	first.attempted = true
+	return &first.run, &first.turn
 }
 
 // message is what logs and interceptors see of a turn.
@@ -283,25 +298,18 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 	if p.readAttempts(g.fingerprint) > 0 {
 		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: g.fingerprint})
 	}
-	w := *i.workflow()
-	header := len(w.Begin) > 0 || len(o.Promises) > 0 || o.Ended
-	w.Begin = nil
-	for n := range g.deliveries {
-		if g.deliveries[n].Kind == msg.DeliveryCancel && !w.Cancelling {
-			w.Cancelling, header = true, true
-		}
-	}
-	w.Promises = append(w.Promises[:len(w.Promises):len(w.Promises)], o.Promises...)
+	w, changed := g.standing(i.workflow(), o)
 	journal := msg.Entry{Time: g.now, Deliveries: g.deliveries, Steps: o.Steps}
-	r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeAppend, Field: msg.JournalField, Value: msg.AppendEntry(nil, &journal)})
+	p.scratch = msg.AppendEntry(p.scratch[:0], &journal)
+	r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeAppend, Field: msg.JournalField, Value: bytes.Clone(p.scratch)})
 	for n := range o.Sends {
-		p.sendStep(r, i, &w, &o.Sends[n], g.message(i).Traceparent)
+		p.sendStep(r, i, w, &o.Sends[n], g.message(i).Traceparent)
 	}
 	if o.Lock != nil {
-		header = p.askLocks(r, i, &w, o.Lock, g.message(i).Traceparent) || header
+		changed = p.askLocks(r, i, w, o.Lock, g.message(i).Traceparent) || changed
 	}
-	if header {
-		r.Workflow = &w
+	if changed {
+		r.Workflow = w
 	}
 	if o.Ended && i.initialising() {
 		p.initialised(r, i, o)
@@ -310,7 +318,7 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 	p.addTasks(r, w.Run, o.Tasks)
 	var told *ending
 	if o.Ended {
-		told = p.concludeRun(r, i, &w, o)
+		told = p.concludeRun(r, i, w, o)
 	} else {
 		for _, step := range o.Stop {
 			r.TasksEnded = append(r.TasksEnded, msg.TaskName{Run: w.Run, Step: step})
@@ -320,6 +328,20 @@ func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 	p.commit(r)
 	i.owned.previous = entry.id
 	p.tellEnd(i, told, r.Index)
+}
+
+// standing is how a workflow stands after a turn, a copy if it has changed or
+// will: headers are replaced, never changed.
+func (g *group) standing(w *msg.Workflow, o *msg.Outcome) (after *msg.Workflow, changed bool) {
+	cancelling := w.Cancelling || slices.ContainsFunc(g.deliveries, func(d msg.Delivery) bool { return d.Kind == msg.DeliveryCancel })
+	changed = len(w.Begin) > 0 || len(o.Promises) > 0 || o.Ended || cancelling != w.Cancelling
+	if !changed && o.Lock == nil {
+		return w, false
+	}
+	next := *w
+	next.Begin, next.Cancelling = nil, cancelling
+	next.Promises = append(slices.Clip(w.Promises), o.Promises...)
+	return &next, changed
 }
 
 // sendStep sends a message that a workflow asked for. What a step waits for is
