@@ -262,7 +262,7 @@ func AttemptFrom(ctx context.Context) Attempt {
 	if a == nil {
 		return Attempt{}
 	}
-	return Attempt{a.ID, a.Number}
+	return Attempt{a.ID(), a.Number}
 }
 
 // Heartbeat says that the attempt goes on, and leaves a detail for the next one.
@@ -297,7 +297,7 @@ func HeartbeatDetail[T any](ctx context.Context) (v T, ok bool) {
 func ClientFrom(ctx context.Context) *ClientContext {
 	c := &ClientContext{Context: ctx, conn: client.FromContext(ctx)}
 	if a := workflow.AttemptOf(ctx); a != nil && c.conn != nil {
-		c.conn = &attemptConn{Conn: c.conn, id: a.ID}
+		c.conn = &attemptConn{Conn: c.conn, id: a.ID()}
 	}
 	return c
 }

@@ -53,20 +53,21 @@ type Pool struct {
 	base   context.Context // of every attempt; never ends
 	empty  chan struct{}   // closed when the pool is closed and nothing is waited for
 
-	mu       sync.Mutex
-	work     sync.Cond
-	lines    map[string]*line // by activity
-	others   *line            // of activities that are not served, whose names have no bound
-	ready    []*line          // have an attempt that waits, and room for it; each once
-	attempts map[name]*attempt
-	left     map[*attempt]struct{} // left behind, and not back yet
-	running  int
-	telling  int  // attempts that were left behind and are being told so
-	workers  int  // goroutines, those left behind among them
-	idle     int  // goroutines that wait for an attempt
-	starting bool // a goroutine was woken or begun and has not looked for an attempt yet
-	closed   bool
-	full     bool // as many are left behind as may be
+	mu        sync.Mutex
+	work      sync.Cond
+	lines     map[string]*line // by activity
+	others    *line            // of activities that are not served, whose names have no bound
+	ready     []*line          // have an attempt that waits, and room for it; each once
+	attempts  map[name]*attempt
+	readyRoom [1]*line              // of ready, while it has one line
+	left      map[*attempt]struct{} // left behind, and not back yet
+	running   int
+	telling   int  // attempts that were left behind and are being told so
+	workers   int  // goroutines, those left behind among them
+	idle      int  // goroutines that wait for an attempt
+	starting  bool // a goroutine was woken or begun and has not looked for an attempt yet
+	closed    bool
+	full      bool // as many are left behind as may be
 }
 
 // Task is an attempt and the partition that wants it made.

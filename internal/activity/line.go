@@ -57,7 +57,9 @@ func (p *Pool) list(l *line) {
 func (p *Pool) take() *attempt {
 	for len(p.ready) > 0 && p.running < p.config.RunningMax {
 		l := p.ready[0]
-		p.ready = p.ready[1:]
+		if p.ready = p.ready[1:]; len(p.ready) == 0 {
+			p.ready = p.readyRoom[:0] // the usual case: all attempts are of one activity
+		}
 		l.listed = false
 		a := l.waiting.first
 		if a == nil {

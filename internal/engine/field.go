@@ -73,17 +73,32 @@ type view struct{ fields []*field }
 var _ msg.Fields = (*view)(nil)
 
 func viewOf(fields []*field) *view {
+	if len(fields) == 1 { // of a workflow: the journal
+		v := new(struct {
+			view
+			fields [1]*field
+			field  field
+		})
+		v.field.copyOf(fields[0])
+		v.fields[0] = &v.field
+		v.view.fields = v.fields[:]
+		return &v.view
+	}
 	v := &view{fields: make([]*field, len(fields))}
 	for i, f := range fields {
-		c := *f
-		if f.list {
-			c.items = slices.Clip(f.items)
-		} else {
-			c.entries = f.entries.Copy()
-		}
-		v.fields[i] = &c
+		v.fields[i] = new(field)
+		v.fields[i].copyOf(f)
 	}
 	return v
+}
+
+func (f *field) copyOf(of *field) {
+	*f = *of
+	if f.list {
+		f.items = slices.Clip(f.items)
+	} else {
+		f.entries = f.entries.Copy()
+	}
 }
 
 func (v *view) find(name string) *field {

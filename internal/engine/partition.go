@@ -102,6 +102,7 @@ type recordBuffer struct {
 	consumed [1]msg.MessageID
 	finished [1]msg.Index
 	changes  [1]msg.Change
+	tasks    [1]msg.TaskName
 	outbox   [1]*msg.Message
 	acked    [4]msg.MessageID
 	answers  [1]msg.Answer
@@ -119,7 +120,7 @@ func (o *Output) record() *msg.Record {
 	o.used = append(o.used, b)
 	r := &b.record
 	r.Consumed, r.Finished, r.Changes, r.Outbox = b.consumed[:0], b.finished[:0], b.changes[:0], b.outbox[:0]
-	r.Acked, r.Answers, r.Attempts = b.acked[:0], b.answers[:0], b.attempts[:0]
+	r.Acked, r.Answers, r.Attempts, r.TasksEnded = b.acked[:0], b.answers[:0], b.attempts[:0], b.tasks[:0]
 	return r
 }
 

@@ -76,10 +76,14 @@ func (p *Partition) endTask(i *instance, name msg.TaskName) {
 		return
 	}
 	place, _ := i.owned.findTask(name)
-	if place == 0 { // the usual case: the oldest has ended
+	switch {
+	case len(i.owned.tasks) == 1: // the next one takes its place
+		i.owned.tasks[0] = nil
+		i.owned.tasks = i.owned.tasks[:0]
+	case place == 0: // of many: the oldest has ended
 		i.owned.tasks[0] = nil
 		i.owned.tasks = i.owned.tasks[1:]
-	} else {
+	default:
 		i.owned.tasks = slices.Delete(i.owned.tasks, place, place+1)
 	}
 	p.timers.disarm(t.timer)
@@ -219,7 +223,7 @@ func (p *Partition) taskEnded(i *instance, t *task, output msg.Payload, err *msg
 // kept apart: the activity shall not run again because of that.
 func (p *Partition) tellOutcome(i *instance, t *task, output msg.Payload, err *msg.Error) {
 	e := &external{message: msg.Message{
-		Kind: msg.MessageActivityOutcome, Target: i.ref, Payload: output, Err: err, Traceparent: t.Traceparent,
+		Kind: msg.MessageActivityOutcome, Target: i.ref, Handler: msg.HandlerRun, Payload: output, Err: err, Traceparent: t.Traceparent,
 		ReplyTo: msg.ReplyTo{Target: i.ref, Run: t.Run, Step: t.Step},
 	}}
 	in := &e.input

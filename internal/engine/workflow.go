@@ -24,6 +24,10 @@ type group struct {
 	deliveries  []msg.Delivery
 	now         msg.Time
 	fingerprint msg.Fingerprint
+
+	// What most groups need is in the same piece of memory.
+	input    [1]*input
+	delivery [1]msg.Delivery
 }
 
 // workflow is how an instance stands as a workflow; nil if none has begun.
@@ -77,7 +81,7 @@ func (p *Partition) advanceOnce(i *instance) bool {
 	if w == nil || w.Status.Ended() {
 		return p.settleIdle(i, w)
 	}
-	g := &group{deliveries: w.Begin[:len(w.Begin):len(w.Begin)]}
+	g := newGroup(w)
 	for n := 0; n < i.live.queue.len() && len(g.inputs) < groupMax; {
 		in := *i.live.queue.at(n)
 		told := in.mode() != msg.ModeWorkflow && in.mode() != msg.ModeQuery && !p.isStale(in, w)
@@ -100,6 +104,15 @@ func (p *Partition) advanceOnce(i *instance) bool {
 	}
 	p.tell(i, g)
 	return true
+}
+
+// newGroup makes a group that begins with what a run is told first.
+func newGroup(w *msg.Workflow) *group {
+	g := new(group)
+	if g.inputs, g.deliveries = g.input[:0], g.delivery[:0]; len(w.Begin) > 0 {
+		g.deliveries = slices.Clip(w.Begin)
+	}
+	return g
 }
 
 // take takes an input out of the queue of an instance.
@@ -225,20 +238,27 @@ func (g *group) room() (*run, *msg.Turn) {
 
 // message is what logs and interceptors see of a turn.
 func (g *group) message(i *instance) *msg.Message {
+	handler := msg.HandlerRun
+	if i.initialising() {
+		handler = msg.HandlerCreate
+	}
 	m := &msg.Message{Kind: msg.MessageSend}
 	if len(g.inputs) > 0 {
-		*m = *g.inputs[0].message
+		first := g.inputs[0].message
+		if first.Target == i.ref && first.Handler == handler { // the outcome of an activity
+			return first
+		}
+		*m = *first
 	}
-	if m.Target, m.Handler = i.ref, msg.HandlerRun; i.initialising() {
-		m.Handler = msg.HandlerCreate
-	}
+	m.Target, m.Handler = i.ref, handler
 	return m
 }
 
 // turnFingerprint recognises a turn after a crash: the next of its run.
 func turnFingerprint(i *instance, w *msg.Workflow) msg.Fingerprint {
-	return msg.FingerprintOf("turn", i.ref.Namespace, i.ref.Kind, i.ref.Key,
-		strconv.FormatUint(uint64(w.Run), 10), strconv.Itoa(i.entries()))
+	var run, entries [20]byte
+	return msg.FingerprintOf([]byte("turn"), []byte(i.ref.Namespace), []byte(i.ref.Kind), []byte(i.ref.Key),
+		strconv.AppendUint(run[:0], uint64(w.Run), 10), strconv.AppendInt(entries[:0], int64(i.entries()), 10))
 }
 
 // finishTurn takes what a turn of a workflow came to.

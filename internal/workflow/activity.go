@@ -93,10 +93,18 @@ func (o *Options) retry() (r msg.Retry) {
 
 // Attempt is one attempt of an activity, or of a local step.
 type Attempt struct {
-	ID        string // the same for all attempts
 	Number    int
 	Detail    msg.Payload // what the attempt before has left
 	Heartbeat func(msg.Payload)
+
+	target msg.Ref
+	task   msg.TaskName
+}
+
+// ID is the same for all attempts. It is made when somebody asks: most code does
+// not.
+func (a *Attempt) ID() string {
+	return (&msg.TaskRun{Target: a.target, Task: msg.Task{Run: a.task.Run, Step: a.task.Step}}).Token()
 }
 
 type attemptKey struct{}
@@ -122,7 +130,7 @@ type Code func(ctx context.Context, input msg.Payload) Verdict
 // happen again.
 func (r *Runtime) Perform(ctx context.Context, t *msg.TaskRun, code Code, heartbeat func(msg.Payload)) *msg.TaskOutcome {
 	ctx = context.WithValue(ctx, attemptKey{}, &Attempt{
-		ID: t.Token(), Number: int(t.Task.Attempt), Detail: t.Task.Detail, Heartbeat: heartbeat,
+		Number: int(t.Task.Attempt), Detail: t.Task.Detail, Heartbeat: heartbeat, target: t.Target, task: t.Task.Name(),
 	})
 	if t.Task.Timeout > 0 {
 		var cancel context.CancelFunc

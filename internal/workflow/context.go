@@ -260,8 +260,8 @@ func (x *Context) Local(name string, input msg.Payload, options *Options, code C
 	r.inside = name
 	place := len(r.outcome.Steps) - 1
 	defer func() { r.inside = "" }()
-	ctx := context.WithValue(r.context, attemptKey{}, &Attempt{ID: (&msg.TaskRun{Target: r.target,
-		Task: msg.Task{Run: r.number, Step: number}}).Token(), Number: 1})
+	ctx := context.WithValue(r.context, attemptKey{}, &Attempt{Number: 1, target: r.target,
+		task: msg.TaskName{Run: r.number, Step: number}})
 	output, err := r.runtime.inline(ctx, name, r.target, input, options, code)
 	made := &r.outcome.Steps[place]
 	made.Output, made.Err = output, err
