@@ -249,7 +249,7 @@ func newSaga() *saga {
 			}
 			counted, err := count.Call(ctx, "c", 1)
 			at = "done"
-			return fmt.Sprint(left, seen, both, counted), errJoin(err, ctx.Sleep(time.Hour))
+			return fmt.Sprint(left, seen, both, counted), errJoin(err, ctx.Sleep(30*time.Second))
 		}),
 	}
 	return s

@@ -80,7 +80,7 @@ func BenchmarkExecuteAJournalOf100Entries(b *testing.B) {
 func BenchmarkMemoryOfARunThatWaits(b *testing.B) {
 	const runs = 4000
 	for b.Loop() {
-		s := serve(b, func(x *workflow.Context, _ string) (string, *msg.Error) { return get(x, in(x, time.Hour)), nil })
+		s := serve(b, func(x *workflow.Context, _ string) (string, *msg.Error) { return get(x, x.Receive("never")), nil })
 		e := s.engine()
 		before := inUse()
 		o := make([]*msg.Turn, 0, runs)

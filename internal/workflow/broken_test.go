@@ -259,6 +259,45 @@ func TestMemoryIsBoundedByCountAndByBytes(t *testing.T) {
 	}
 }
 
+// What a run that sleeps for long costs is its journal. One that may have to go
+// on soon stays, and so does one that somebody asks questions.
+func TestARunThatWaitsOnlyForATimeFarAwayIsNotKept(t *testing.T) {
+	const far, near = time.Minute, time.Minute - 1
+	for name, c := range map[string]struct {
+		on   func(x *workflow.Context) []*workflow.Future
+		kept int
+	}{
+		"a far timer":         {func(x *workflow.Context) []*workflow.Future { return []*workflow.Future{in(x, far)} }, 0},
+		"two far timers":      {func(x *workflow.Context) []*workflow.Future { return []*workflow.Future{in(x, far), in(x, far)} }, 0},
+		"a near timer":        {func(x *workflow.Context) []*workflow.Future { return []*workflow.Future{in(x, near)} }, 1},
+		"a far and a near":    {func(x *workflow.Context) []*workflow.Future { return []*workflow.Future{in(x, far), in(x, near)} }, 1},
+		"a timer or a signal": {func(x *workflow.Context) []*workflow.Future { return []*workflow.Future{in(x, far), x.Receive("s")} }, 1},
+		"also an activity":    {func(x *workflow.Context) []*workflow.Future { return []*workflow.Future{in(x, far), activity(x, "a")} }, 1},
+		"a far timer in a strand": {func(x *workflow.Context) []*workflow.Future {
+			return []*workflow.Future{x.Go(func(x *workflow.Context) *msg.Error { return x.Await(in(x, far)) })}
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(x *workflow.Context, _ string) (string, *msg.Error) {
+				_, err := x.Select(c.on(x))
+				return "woken", err
+			})
+			e := s.engine()
+			i := e.Start("w", "1", "")
+			e.Do()
+			if got := s.runtime.Stats().Hot; got != c.kept {
+				t.Errorf("%d runs are in memory, want %d", got, c.kept)
+			}
+			e.Query(i, "", "")
+			if got := s.runtime.Stats().Hot; got != 1 {
+				t.Errorf("%d runs are in memory after a question, want 1", got)
+			}
+			e.Run()
+			ended(t, i, "woken")
+		})
+	}
+}
+
 func TestATurnWhileAnAbandonedOneIsInUserCodeExecutesAfresh(t *testing.T) {
 	block, entered, left := make(chan struct{}), make(chan struct{}), make(chan *msg.Outcome)
 	first := true

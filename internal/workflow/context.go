@@ -196,6 +196,7 @@ func (x *Context) Timer(due msg.Time) *Future {
 		w.name[0] = due.Std().Format(time.RFC3339Nano)
 	}
 	step, f := x.begin(r, w)
+	f.due = due
 	r.emit(func(o *msg.Outcome) { o.Remind = append(o.Remind, msg.Reminder{Name: timerName(step), Due: due}) })
 	return f
 }

@@ -4,7 +4,7 @@
 // A workflow is a function that waits. Each of its strands is a coroutine; a
 // turn tells it what has happened, runs the coroutines until all of them wait,
 // and returns what they asked for meanwhile. A run that waits is kept in memory
-// while there is room. One that is not there is executed again from its journal,
+// while there is room, but for one that waits only for a time that is far away. One that is not there is executed again from its journal,
 // entry by entry: deliver what the entry delivered, run until everything waits,
 // compare what was asked for.
 //

@@ -14,7 +14,8 @@ type Future struct {
 	gone     bool // cancellation has taken back what was asked; nothing will come
 	payload  msg.Payload
 	err      *msg.Error
-	signal   *signal // that it takes a signal from, when somebody looks
+	due      msg.Time // of a timer
+	signal   *signal  // that it takes a signal from, when somebody looks
 	waiters  []*coroutine
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -99,6 +100,27 @@ func journalLen(t *msg.Turn) int {
 		return 0
 	}
 	return t.State.Fields.Len(msg.JournalField)
+}
+
+// farAway is when a time is not worth the memory of a run that waits for nothing
+// else: 10 KiB for a minute or more, against the 100 µs or so of executing its
+// journal again.
+const farAway = time.Minute
+
+// expects says whether the run waits for something that may come soon. Signals
+// that it does not receive now, and queries, find it in its journal.
+func (r *run) expects() bool {
+	for _, f := range r.open {
+		if f.kind != msg.StepTimer || f.due < r.now+msg.Time(farAway) {
+			return true
+		}
+	}
+	for _, c := range r.coroutines {
+		if slices.ContainsFunc(c.waits, func(f *Future) bool { return f.signal != nil }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) bytes() int {

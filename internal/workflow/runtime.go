@@ -117,7 +117,7 @@ func (r *Runtime) Turn(ctx context.Context, d *Definition, t *msg.Turn) *msg.Out
 	if run.failure != nil {
 		return r.park(ctx, run, t)
 	}
-	if !run.ended {
+	if !run.ended && (t.Mode == msg.ModeQuery || run.expects()) {
 		kept = r.keep(run)
 	}
 	return outcome
