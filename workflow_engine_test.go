@@ -3,6 +3,7 @@ package holdfast_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 // plant drives the partitions of an app.
 type plant struct {
-	t          *testing.T
+	t          testing.TB
 	app        *holdfast.App
 	program    program.Program
 	now        msg.Time
@@ -35,7 +36,7 @@ type plant struct {
 	out        engine.Output
 }
 
-func newPlant(t *testing.T, crashAt int, parts ...holdfast.Part) *plant {
+func newPlant(t testing.TB, crashAt int, parts ...holdfast.Part) *plant {
 	p := &plant{t: t, app: holdfast.NewApp("app", parts...), now: 1e18, crashAt: crashAt}
 	if err := p.app.Validate(); err != nil {
 		t.Fatal(err)
@@ -289,6 +290,37 @@ func TestASagaOnTheEngineComesToTheSameAfterACrashAtAnyRecord(t *testing.T) {
 	}
 	for n := 1; n <= records; n++ {
 		s.run(t, n)
+	}
+}
+
+// What does it cost to take up a typed workflow of 100 entries that is not in
+// memory, with the engine around it: a query of it, from the request to the
+// answer? At most 150 µs.
+func BenchmarkAQueryOfAColdWorkflowOf100Entries(b *testing.B) {
+	w := holdfast.NewWorkflow[int, void]("w")
+	done := holdfast.NewSignal[void](w, "done")
+	sum := holdfast.NewQuery[void, int](w, "sum")
+	next := holdfast.NewActivity[int, int]("next")
+	p := newPlant(b, 0, next.Handle(func(_ context.Context, n int) (int, error) { return n + 1, nil }),
+		w.Handle(func(ctx *holdfast.WorkflowContext, n int) (_ void, err error) {
+			sum.Answer(ctx, func(void) (int, error) { return n, nil })
+			for range 99 {
+				if n, err = next.Call(ctx, n); err != nil {
+					return none, err
+				}
+			}
+			return done.Receive(ctx).Await(ctx)
+		}))
+	p.request(ask(msg.OperationSubmit, w.Ref("1"), msg.HandlerRun, "1"))
+	p.settle(func() bool { return len(p.work) == 0 })
+	query := ask(msg.OperationCall, w.Ref("1"), "sum", "null")
+	query.Identity = msg.Identity{}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.program.(io.Closer).Close()
+		if r := p.request(query); string(r.Payload.Body) != "100" {
+			b.Fatalf("got %s, %v, want 100", r.Payload.Body, r.Err)
+		}
 	}
 }
 
