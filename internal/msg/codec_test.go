@@ -475,6 +475,23 @@ func TestValuesThatThisVersionKnows(t *testing.T) {
 	}
 }
 
+// TestAnEntryIsDecodedInPlaceOfAnother: nothing of what was there is left.
+func TestAnEntryIsDecodedInPlaceOfAnother(t *testing.T) {
+	full := Entry{Time: 7, Deliveries: []Delivery{{Kind: DeliverySignal, Name: "s", Payload: Payload{Body: []byte("x")}}, {Kind: DeliveryCancel}},
+		Steps: []Step{{Kind: StepLocal, Name: "l", Output: Payload{Body: []byte("y")}, Err: Errorf("code", ClassFailed, "no")}}}
+	for _, next := range []Entry{{}, {Time: 8}, {Deliveries: []Delivery{{Kind: DeliveryOutcome, Step: 3}}, Steps: []Step{{Kind: StepTimer}, {Kind: StepCall}}}} {
+		var e Entry
+		for _, stored := range []Entry{full, next} {
+			if err := e.Decode(AppendEntry(nil, &stored)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := AppendEntry(nil, &e), AppendEntry(nil, &next); !bytes.Equal(got, want) {
+			t.Errorf("got %+v, want %+v", e, next)
+		}
+	}
+}
+
 // TestEntryOfANewerVersionIsRefused looks at what no record leads to: entries
 // are in the values of changes.
 func TestEntryOfANewerVersionIsRefused(t *testing.T) {

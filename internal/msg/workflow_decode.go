@@ -72,6 +72,14 @@ func (w *Workflow) decodeLocks(d *Decoder) {
 
 // DecodeEntry decodes what AppendEntry appended.
 func DecodeEntry(b []byte) (e Entry, err error) {
+	err = e.Decode(b)
+	return e, err
+}
+
+// Decode decodes an entry of a journal in place of what was there. Its lists are
+// used again, so that a journal can be read with the memory of one entry.
+func (e *Entry) Decode(b []byte) error {
+	*e = Entry{Deliveries: e.Deliveries[:0], Steps: e.Steps[:0]}
 	d := NewDecoder("Entry", b)
 	for d.Next() {
 		switch d.Field() {
@@ -85,7 +93,7 @@ func DecodeEntry(b []byte) (e Entry, err error) {
 			d.Unknown()
 		}
 	}
-	return e, d.Err()
+	return d.Err()
 }
 
 func (d *Decoder) delivery() (v Delivery) {

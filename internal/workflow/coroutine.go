@@ -16,7 +16,8 @@ type coroutine struct {
 	body  func()
 	next  func() (struct{}, bool) // nil: it has not begun
 	yield func(struct{}) bool
-	waits []*Future // what it waits for
+	waits []*Future  // what it waits for
+	wait  [1]*Future // room for the usual one
 
 	ready   bool // it has a reason to go on
 	done    bool

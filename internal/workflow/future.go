@@ -17,6 +17,7 @@ type Future struct {
 	due      msg.Time // of a timer
 	signal   *signal  // that it takes a signal from, when somebody looks
 	waiters  []*coroutine
+	waiter   [1]*coroutine // room for the usual one
 }
 
 // Outcome is what the future has come to. It may be asked for once it is ready.
@@ -48,6 +49,9 @@ func (f *Future) join(c *coroutine) {
 	if f.signal != nil {
 		f.signal.waiters = append(f.signal.waiters, c)
 		return
+	}
+	if f.waiters == nil {
+		f.waiters = f.waiter[:0]
 	}
 	f.waiters = append(f.waiters, c)
 }
@@ -145,7 +149,11 @@ func (x *Context) over(on []*Future, look func() bool) (bool, *msg.Error) {
 }
 
 // Await waits for one future.
-func (x *Context) Await(f *Future) *msg.Error { return x.wait([]*Future{f}, f.look) }
+func (x *Context) Await(f *Future) *msg.Error {
+	c := x.live().current
+	c.wait[0] = f
+	return x.wait(c.wait[:], f.look)
+}
 
 // Select waits until one of the futures is ready and gives its place; the first
 // in order if there are several.

@@ -147,9 +147,9 @@ func (r *run) execute(fields msg.Fields) {
 	})
 	r.replaying = true
 	defer func() { r.replaying = false }()
+	var entry msg.Entry
 	for i, item := range items {
-		entry, err := msg.DecodeEntry(item)
-		if err != nil {
+		if err := entry.Decode(item); err != nil {
 			r.failure = fmt.Errorf("read entry %d of the journal of workflow %v: %w", i+1, r.target, err)
 			return
 		}
