@@ -75,17 +75,36 @@ func newTurn(mode msg.Mode, handler string, opts []TurnOption) *msg.Turn {
 //		t.Fatal(r.Err)
 //	}
 func Turn[S, In, Out any](fn func(*holdfast.UpdateContext[S], In) (Out, error), state S, in In, opts ...TurnOption) TurnResult[S, Out] {
+	update := holdfast.NewUpdate[holdfast.Void, Out](holdfast.NewEntity[S](""), nameOf(fn))
+	return once(msg.ModeUpdate, nameOf(fn), state, opts, func(after *TurnResult[S, Out]) holdfast.Part {
+		return update.Handle(func(ctx *holdfast.UpdateContext[S], _ holdfast.Void) (Out, error) {
+			ctx.State = state
+			after.Out, after.Err = fn(ctx, in)
+			after.State, after.Sent = ctx.State, ctx.Buffered()
+			return after.Out, after.Err
+		})
+	})
+}
+
+// Take runs once what a kind does when an event names one of its entities. An
+// error is the refusal, and undoes the turn.
+func Take[S, E any](fn func(*holdfast.EventContext[S], E) error, state S, e E, opts ...TurnOption) TurnResult[S, holdfast.Void] {
+	event := holdfast.NewEvent(nameOf(fn), func(holdfast.Void) []holdfast.Ref { return nil })
+	return once(msg.ModeEvent, nameOf(fn), state, opts, func(after *TurnResult[S, holdfast.Void]) holdfast.Part {
+		return holdfast.On(holdfast.NewEntity[S](""), event, func(ctx *holdfast.EventContext[S], _ holdfast.Void) error {
+			ctx.State = state
+			after.Err = fn(ctx, e)
+			after.State, after.Sent = ctx.State, ctx.Buffered()
+			return after.Err
+		})
+	})
+}
+
+// once runs a handler once. What bind makes of it notes what it came to.
+func once[S, Out any](mode msg.Mode, name string, state S, opts []TurnOption, bind func(after *TurnResult[S, Out]) holdfast.Part) TurnResult[S, Out] {
 	var after TurnResult[S, Out]
 	undone := TurnResult[S, Out]{State: copyOf(state)}
-	entity := holdfast.NewEntity[S]("")
-	update := holdfast.NewUpdate[holdfast.Void, Out](entity, nameOf(fn))
-	binding := update.Handle(func(ctx *holdfast.UpdateContext[S], _ holdfast.Void) (Out, error) {
-		ctx.State = state
-		after.Out, after.Err = fn(ctx, in)
-		after.State, after.Sent = ctx.State, ctx.Buffered()
-		return after.Out, after.Err
-	})
-	outcome := holdfast.NewApp("", binding).Program().Turn(context.Background(), newTurn(msg.ModeUpdate, nameOf(fn), opts))
+	outcome := holdfast.NewApp("", bind(&after)).Program().Turn(context.Background(), newTurn(mode, name, opts))
 	err := errorOf(outcome, after.Err)
 	if outcome.Err != nil && !outcome.Keep {
 		undone.Err = err

@@ -164,3 +164,23 @@ func ExampleTurn() {
 	fmt.Println(r.Out, r.State.Balance, r.Err)
 	// Output: 42 42 <nil>
 }
+
+func TestAnEventIsTakenOrRefused(t *testing.T) {
+	type pot struct{ N int }
+	pots := holdfast.NewEntity[pot]("pot")
+	tell := holdfast.NewUpdate[int, holdfast.Void](pots, "tell")
+	more := func(ctx *holdfast.EventContext[pot], n int) error {
+		if ctx.State.N += n; ctx.State.N > 5 {
+			return holdfast.ErrConflict.Withf("%s is full", ctx.Key())
+		}
+		tell.Send(ctx, "all", n)
+		return nil
+	}
+	if r := holdfasttest.Take(more, pot{2}, 3); r.Err != nil || r.State.N != 5 || len(r.Sent) != 1 || r.Sent[0].Key != "all" {
+		t.Errorf("got %+v, want 5 and one message", r)
+	}
+	r := holdfasttest.Take(more, pot{2}, 4, holdfasttest.Key("red"))
+	if !errors.Is(r.Err, holdfast.ErrConflict) || !strings.Contains(r.Err.Error(), "red is full") || r.State.N != 2 || r.Sent != nil {
+		t.Errorf("got %+v, want a refusal that changes nothing", r)
+	}
+}
