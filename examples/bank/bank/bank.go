@@ -8,9 +8,10 @@
 //     from outside less what was paid out. (A deposit is refused above 2^62
 //     cents; what is in the world is less.)
 //
-// There are two kinds of transfer: Transfer is one turn, which sends the deposit,
-// and Pay is a workflow, which waits for it. The package knows no owners, limits
-// or fees. A payment that is terminated is not given back.
+// There are three kinds of transfer: Transfer is one turn, which sends the
+// deposit, Pay is a workflow, which holds both accounts and waits for both, and
+// Moved is an event, which both accounts take at once. The package knows no owners,
+// limits or fees. A payment that is terminated is not given back.
 package bank
 
 import (
@@ -56,26 +57,34 @@ func checkAmount(amount int64) error {
 	return nil
 }
 
-func deposit(ctx *holdfast.UpdateContext[Account], amount int64) (int64, error) {
+func (a *Account) deposit(amount int64) (int64, error) {
 	if err := checkAmount(amount); err != nil {
 		return 0, err
 	}
-	if ctx.State.Balance > balanceMax-amount {
-		return 0, ErrAmount.Withf("the account cannot hold %d more than its %d", amount, ctx.State.Balance)
+	if a.Balance > balanceMax-amount {
+		return 0, ErrAmount.Withf("the account cannot hold %d more than its %d", amount, a.Balance)
 	}
-	ctx.State.Balance += amount
-	return ctx.State.Balance, nil
+	a.Balance += amount
+	return a.Balance, nil
+}
+
+func (a *Account) withdraw(amount int64) (int64, error) {
+	if err := checkAmount(amount); err != nil {
+		return 0, err
+	}
+	if a.Balance < amount {
+		return 0, ErrInsufficient.Withf("balance is %d, amount is %d", a.Balance, amount)
+	}
+	a.Balance -= amount
+	return a.Balance, nil
+}
+
+func deposit(ctx *holdfast.UpdateContext[Account], amount int64) (int64, error) {
+	return ctx.State.deposit(amount)
 }
 
 func withdraw(ctx *holdfast.UpdateContext[Account], amount int64) (int64, error) {
-	if err := checkAmount(amount); err != nil {
-		return 0, err
-	}
-	if ctx.State.Balance < amount {
-		return 0, ErrInsufficient.Withf("balance is %d, amount is %d", ctx.State.Balance, amount)
-	}
-	ctx.State.Balance -= amount
-	return ctx.State.Balance, nil
+	return ctx.State.withdraw(amount)
 }
 
 // transfer withdraws here and sends the deposit in the same turn: either both
@@ -87,7 +96,7 @@ func transfer(ctx *holdfast.UpdateContext[Account], move Move) (int64, error) {
 	if move.To == ctx.Key() {
 		return 0, ErrRecipient.Withf("cannot transfer from %q to itself", move.To)
 	}
-	left, err := withdraw(ctx, move.Amount) // handlers are functions: reuse by calling
+	left, err := ctx.State.withdraw(move.Amount)
 	if err != nil {
 		return 0, err
 	}
@@ -103,7 +112,7 @@ func balance(ctx *holdfast.ReadContext[Account], _ holdfast.Void) (int64, error)
 func Parts() holdfast.Parts {
 	return holdfast.Parts{
 		Deposit.Handle(deposit), Withdraw.Handle(withdraw), Transfer.Handle(transfer), Balance.Handle(balance),
-		Workflows(),
+		holdfast.On(Accounts, Moved, moved), Workflows(),
 	}
 }
 

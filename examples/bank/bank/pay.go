@@ -12,10 +12,19 @@ type Payment struct {
 	Amount int64  `json:"amount"`
 }
 
-// Pay is the transfer as a workflow: it waits for both accounts, and gives the
-// new balance of the first. A payment that has failed has moved nothing; one that
-// was cancelled has moved everything or nothing.
-var Pay = holdfast.NewWorkflow[Payment, int64]("transfer", holdfast.Doc("Pays an amount out of one account and into another."))
+// The contract of the other two kinds of transfer.
+var (
+	// Pay holds both accounts, and gives the new balance of the first. A payment
+	// that has failed has moved nothing; one that was cancelled has moved everything
+	// or nothing.
+	Pay = holdfast.NewWorkflow[Payment, int64]("transfer", holdfast.Doc("Pays an amount out of one account and into another."))
+	// Moved is applied to both accounts at once, or refused by one of them.
+	Moved = holdfast.NewEvent("moved", Payment.accounts, holdfast.Doc("Moves an amount from one account to another."))
+)
+
+func (p Payment) accounts() []holdfast.Ref {
+	return []holdfast.Ref{Accounts.Ref(p.From), Accounts.Ref(p.To)}
+}
 
 func (p Payment) check() error {
 	for _, key := range []string{p.From, p.To} {
@@ -59,9 +68,23 @@ func (p Payment) giveBack(ctx *holdfast.WorkflowContext, withdrawal, deposit *ho
 	return err
 }
 
+// moved runs at both accounts, and what it changes at one is kept if the other
+// does not refuse.
+func moved(ctx *holdfast.EventContext[Account], p Payment) (err error) {
+	if err := p.check(); err != nil {
+		return err
+	}
+	if ctx.Key() == p.From {
+		_, err = ctx.State.withdraw(p.Amount)
+		return err
+	}
+	_, err = ctx.State.deposit(p.Amount)
+	return err
+}
+
 // Workflows is the part of the package that uses accounts and does not serve them.
 func Workflows() holdfast.Parts {
 	return holdfast.Parts{
-		Pay.Handle(pay),
+		Pay.Handle(pay).Locks(Payment.accounts),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/holdfast-io/holdfast"
@@ -46,11 +47,11 @@ func TestACancelledPaymentMovesEverythingOrNothing(t *testing.T) {
 }
 
 // payAndCancel pays 5 from alice to bob on an ideal engine that chooses at random
-// what comes next.
+// what comes next. It has no locks, and a payment that is alone needs none.
 func payAndCancel(t *testing.T, balances map[string]int64, seed uint64, after int) msg.WorkflowStatus {
 	t.Helper()
 	before := maps.Clone(balances)
-	e := &workflowtest.Engine{Program: App().Program(), Choose: rand.New(rand.NewPCG(seed, 1)).IntN}
+	e := &workflowtest.Engine{Program: holdfast.NewApp("bank", Pay.Handle(pay)).Program(), Choose: rand.New(rand.NewPCG(seed, 1)).IntN}
 	e.Entity = func(m *msg.Outgoing) (msg.Payload, *msg.Error) {
 		change := map[string]func(*holdfast.UpdateContext[Account], int64) (int64, error){"deposit": deposit, "withdraw": withdraw}[m.Handler]
 		amount, err := strconv.ParseInt(string(m.Payload.Body), 10, 64)
@@ -74,6 +75,27 @@ func payAndCancel(t *testing.T, balances map[string]int64, seed uint64, after in
 	return run.Header.Status
 }
 
+func TestAnEventIsRefusedByEitherAccount(t *testing.T) {
+	for _, c := range []struct {
+		key     string
+		balance int64
+		payment Payment
+		want    error
+		left    int64
+	}{
+		{"alice", 5, Payment{"alice", "bob", 3}, nil, 2},
+		{"bob", 5, Payment{"alice", "bob", 3}, nil, 8},
+		{"alice", 5, Payment{"alice", "bob", 6}, ErrInsufficient, 5},
+		{"bob", balanceMax, Payment{"alice", "bob", 1}, ErrAmount, balanceMax},
+		{"alice", 5, Payment{"alice", "alice", 3}, ErrRecipient, 5},
+	} {
+		r := holdfasttest.Take(moved, Account{c.balance}, c.payment, holdfasttest.Key(c.key))
+		if !errors.Is(r.Err, c.want) || r.State.Balance != c.left {
+			t.Errorf("%+v at %s: got %+v, want %v and %d", c.payment, c.key, r, c.want, c.left)
+		}
+	}
+}
+
 const (
 	accounts = 5
 	full     = accounts - 1 // the account that can hold no more
@@ -92,8 +114,8 @@ func payment(n int) Payment {
 	return Payment{accountName(n % full), accountName(to), int64(1 + n*37%(2*paidIn))}
 }
 
-// Payments are under way while the process is killed: each is done, or refused,
-// or given back.
+// Payments and events are under way while the process is killed: each is done, or
+// refused, or given back.
 func TestPaymentsMoveMoneyOnceThroughCrashes(t *testing.T) {
 	const kills, each = 10, 40
 	s := crashtest.Start(t, 1)
@@ -107,10 +129,16 @@ func TestPaymentsMoveMoneyOnceThroughCrashes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var outcomes []outcome
+	var raising sync.WaitGroup
+	raised := make([]error, kills*each/2)
 	some := func(kill int) {
 		for n := kill * each; n < (kill+1)*each; n++ {
 			if _, err := Pay.Submit(c, fmt.Sprint(n), payment(n)); err != nil {
 				t.Fatal(err)
+			}
+			if n%2 == 0 {
+				raising.Go(func() { raised[n/2] = Moved.Raise(c, payment(n)) })
 			}
 		}
 	}
@@ -122,27 +150,39 @@ func TestPaymentsMoveMoneyOnceThroughCrashes(t *testing.T) {
 		}
 		return true
 	})
-	checkPayments(t, c, kills*each)
+	raising.Wait()
+	for n := range kills * each {
+		_, err := Pay.Result(c, fmt.Sprint(n))
+		outcomes = append(outcomes, outcome{payment(n), err})
+		if n%2 == 0 {
+			outcomes = append(outcomes, outcome{payment(n), raised[n/2]})
+		}
+	}
+	checkOutcomes(t, c, outcomes)
 }
 
-// checkPayments wants every account to hold what the outcomes say.
-func checkPayments(t *testing.T, c *holdfast.ClientContext, payments int) {
+// outcome is what a payment came to.
+type outcome struct {
+	Payment
+	err error
+}
+
+// checkOutcomes wants every account to hold what the outcomes say.
+func checkOutcomes(t *testing.T, c *holdfast.ClientContext, outcomes []outcome) {
 	t.Helper()
 	want := map[string]int64{}
 	var refused, returned int
-	for n := range payments {
-		p := payment(n)
-		_, err := Pay.Result(c, fmt.Sprint(n))
+	for _, o := range outcomes {
 		switch {
-		case err == nil:
-			want[p.From] -= p.Amount
-			want[p.To] += p.Amount
-		case errors.Is(err, ErrInsufficient):
+		case o.err == nil:
+			want[o.From] -= o.Amount
+			want[o.To] += o.Amount
+		case errors.Is(o.err, ErrInsufficient):
 			refused++
-		case errors.Is(err, ErrAmount):
+		case errors.Is(o.err, ErrAmount):
 			returned++
 		default:
-			t.Errorf("payment %d: %v", n, err)
+			t.Errorf("%+v: %v", o.Payment, o.err)
 		}
 	}
 	for n := range full {
@@ -151,7 +191,7 @@ func checkPayments(t *testing.T, c *holdfast.ClientContext, payments int) {
 			t.Errorf("%s: %d, %v, want %d", accountName(n), balance, err, paidIn+want[accountName(n)])
 		}
 	}
-	if refused == 0 || returned == 0 || refused+returned == payments {
-		t.Errorf("%d payments were refused and %d given back, of %d; want some of each", refused, returned, payments)
+	if refused == 0 || returned == 0 || refused+returned == len(outcomes) {
+		t.Errorf("%d payments were refused and %d given back, of %d; want some of each", refused, returned, len(outcomes))
 	}
 }
