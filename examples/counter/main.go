@@ -3,8 +3,13 @@
 //
 //	go run ./examples/counter
 //	curl -X POST localhost:7070/v1/entities/counter/visits/add -d 1
+//	curl -X POST localhost:7070/v1/events/counted -d '["visits","clicks"]'
 //
-// Invariant 1: a counter is the sum of what was added to it, each addition once.
+// Invariants:
+//
+//  1. A counter is the sum of what was added to it, each addition once.
+//  2. What is counted by an event is counted by all counters that it names, at
+//     once.
 //
 // It does not guard against overflow.
 package main
@@ -22,7 +27,16 @@ var (
 	Counters = holdfast.NewEntity[Counter]("counter")
 	Add      = holdfast.NewUpdate[int64, int64](Counters, "add")
 	Get      = holdfast.NewRead[holdfast.Void, int64](Counters, "get")
+	Counted  = holdfast.NewEvent("counted", counters)
 )
+
+// counters are those with some names.
+func counters(names []string) (refs []holdfast.Ref) {
+	for _, name := range names {
+		refs = append(refs, Counters.Ref(name))
+	}
+	return refs
+}
 
 func add(ctx *holdfast.UpdateContext[Counter], n int64) (int64, error) {
 	ctx.State.N += n
@@ -33,6 +47,14 @@ func get(ctx *holdfast.ReadContext[Counter], _ holdfast.Void) (int64, error) {
 	return ctx.State.N, nil
 }
 
-func main() {
-	server.Main(holdfast.NewApp("counter", Add.Handle(add), Get.Handle(get)))
+func counted(ctx *holdfast.EventContext[Counter], _ []string) error {
+	ctx.State.N++
+	return nil
 }
+
+// App is what this program serves.
+func App() *holdfast.App {
+	return holdfast.NewApp("counter", Add.Handle(add), Get.Handle(get), holdfast.On(Counters, Counted, counted))
+}
+
+func main() { server.Main(App()) }
