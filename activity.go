@@ -236,10 +236,10 @@ func (r Retry) activity(o *workflow.Options) {
 // workflow asks for next: a local activity without a declaration. The code runs
 // again if the turn is lost before its record is written. An error is tried
 // again only if opts say Retry, within Timeout.
-func Step[T any](ctx *WorkflowContext, label string, fn func(ctx context.Context) (T, error), opts ...ActivityOption) (v T, err error) {
+func Step[T any](ctx Performer, label string, fn func(ctx context.Context) (T, error), opts ...ActivityOption) (v T, err error) {
 	o := activityOptions(workflow.Options{}, opts)
 	output := shapeOf[T]()
-	payload, failure := ctx.inner.Local(label, msg.Payload{}, &o, func(std context.Context, _ msg.Payload) workflow.Verdict {
+	payload, failure := ctx.canPerform().inner.Local(label, msg.Payload{}, &o, func(std context.Context, _ msg.Payload) workflow.Verdict {
 		made, err := fn(std)
 		return verdict(&output, &made, err)
 	})

@@ -134,7 +134,7 @@ type servedKind struct {
 	reactions    []*eventBinding
 	events       map[string]*servedHandler // by event
 	activities   map[string]*activityBinding
-	definition   *workflow.Definition // of a workflow
+	definition   *workflow.Definition // of a workflow, or of what creates an entity
 }
 
 // servedHandler is a bound handler, ready to run.
@@ -208,7 +208,7 @@ func (a *App) Program() program.Program {
 		if k.form() == msg.FormWorkflow {
 			k.definition = p.workflow(k)
 		} else {
-			k.prepare(p.interceptors)
+			k.prepare(p)
 		}
 		p.kinds[k.declaration.name] = k
 		p.description.Kinds = append(p.description.Kinds, k.describe())
@@ -244,7 +244,7 @@ func (a *App) codeVersion() string {
 }
 
 // prepare makes the kind's handlers ready to run.
-func (k *servedKind) prepare(interceptors []interceptor) {
+func (k *servedKind) prepare(p *appProgram) {
 	if k.declaration.newState == nil {
 		return // made by no NewEntity
 	}
@@ -253,11 +253,14 @@ func (k *servedKind) prepare(interceptors []interceptor) {
 		options = k.options.value
 	}
 	state := k.declaration.newState(k.declaration, options)
+	if k.initialised() {
+		k.definition = p.initialiser(k, state.(initialiser))
+	}
 	for _, b := range k.bindings {
 		d := b.declaration
 		h := &servedHandler{
 			name: d.String(), declaration: d, kind: k,
-			interceptors: interceptors, run: b.prepare(state),
+			interceptors: p.interceptors, run: b.prepare(state),
 		}
 		for _, name := range append([]string{d.name}, d.aliases...) {
 			if k.handlers[name] == nil {
@@ -268,16 +271,19 @@ func (k *servedKind) prepare(interceptors []interceptor) {
 	k.events = map[string]*servedHandler{}
 	for _, b := range k.reactions {
 		k.events[b.event.name] = &servedHandler{name: b.declaration.String(), declaration: b.declaration, kind: k,
-			interceptors: interceptors, run: b.prepare(state)}
+			interceptors: p.interceptors, run: b.prepare(state)}
 	}
 }
+
+// initialised says that entities of the kind are created by OnCreate.
+func (k *servedKind) initialised() bool { return k.options != nil && k.options.initialised }
 
 func (k *servedKind) describe() msg.Kind {
 	d := k.declaration
 	kind := msg.Kind{Name: d.name, Form: d.form, Affinity: d.affinityName(), Doc: d.doc, StateVersion: uint32(k.stateVersion)}
 	handlers := make([]*handlerDeclaration, 0, len(k.bindings))
 	if o := k.options; o != nil {
-		kind.StateBytesMax, kind.IdleTTL, kind.Strict = o.stateBytesMax, o.idleTTL, o.strict
+		kind.StateBytesMax, kind.IdleTTL, kind.Strict, kind.Initialised = o.stateBytesMax, o.idleTTL, o.strict, o.initialised
 	}
 	for _, b := range k.bindings {
 		handlers = append(handlers, b.declaration)
@@ -314,8 +320,11 @@ func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
 	if k == nil {
 		return absent(t, "app "+p.description.App+" serves no kind "+m.Target.Kind)
 	}
-	if k.definition != nil {
+	switch {
+	case k.form() == msg.FormWorkflow:
 		return p.workflowTurn(ctx, k, t)
+	case t.Mode == msg.ModeWorkflow && k.initialised():
+		return p.initialise(ctx, k, t)
 	}
 	h := k.handlers[m.Handler]
 	if t.Mode == msg.ModeEvent {

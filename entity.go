@@ -350,6 +350,13 @@ type EntityOptions[S any] struct {
 	// result away.
 	Initial func(key string) S
 
+	// OnCreate makes that state where it takes more than a function: it may run
+	// activities and wait. It is durable, and runs once, before the first update,
+	// and whoever wants the entity waits; an error is the answer to who wanted it
+	// first, and the next one tries again. A read of an entity that does not exist
+	// is ErrNotFound. It excludes Initial.
+	OnCreate func(ctx *InitContext) (S, error)
+
 	// Strict kinds are created only by updates declared with Creates; every
 	// other use of a missing entity is ErrNotFound.
 	Strict bool
@@ -384,6 +391,8 @@ type kindOptions struct {
 	stateBytesMax int
 	version       int
 	migrates      bool
+	initial       bool // there is Initial
+	initialised   bool // there is OnCreate
 }
 
 // Options is the part that gives a kind its options.
@@ -396,6 +405,7 @@ func newKindOptions[S any](k *kindDeclaration, at string, o EntityOptions[S]) *k
 		declaration: k, at: at, value: o,
 		strict: o.Strict, idleTTL: o.IdleTTL, stateBytesMax: o.StateBytesMax,
 		version: o.Version, migrates: o.Migrate != nil,
+		initial: o.Initial != nil, initialised: o.OnCreate != nil,
 	}
 }
 

@@ -77,14 +77,19 @@ func (c *stateCodec[S]) store(s *scope, from *S) error {
 	s.encoding = true
 	defer func() { s.encoding = false }()
 	var err error
-	if c.codec == nil {
-		s.root.Body, err = encodeJSON(c.plain, c.view(from))
-	} else {
-		s.root.ContentType = c.codec.ContentType()
-		s.root.Body, err = c.codec.Marshal(*from)
-	}
+	s.root, err = c.encode(from)
 	s.outcome.Root, s.outcome.Version = &s.root, uint32(c.options.Version)
 	return err
+}
+
+func (c *stateCodec[S]) encode(from *S) (root msg.Payload, err error) {
+	if c.codec == nil {
+		root.Body, err = encodeJSON(c.plain, c.view(from))
+		return root, err
+	}
+	root.ContentType = c.codec.ContentType()
+	root.Body, err = c.codec.Marshal(*from)
+	return root, err
 }
 
 func (c *stateCodec[S]) decode(body []byte, into *S) error {

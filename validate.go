@@ -174,6 +174,9 @@ func (v *validation) checkOptions(k *servedKind) {
 	case !o.migrates && o.version > 1:
 		complain("Version is %d and there is no Migrate to read older versions", o.version)
 	}
+	if o.initial && o.initialised {
+		complain("Initial and OnCreate both make the first state; leave one of them out")
+	}
 	if o.idleTTL < 0 {
 		complain("IdleTTL is %v; 0 keeps entities for ever", o.idleTTL)
 	}

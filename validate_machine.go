@@ -22,6 +22,9 @@ func (v *validation) checkMachine(k *servedKind) {
 	if o := k.options; o != nil && o.strict {
 		v.mistake(o.at, "machine %s: Strict is for entities: a machine comes to be with its first message", d.name)
 	}
+	if o := k.options; o != nil && o.initialised {
+		v.mistake(o.at, "machine %s: OnCreate is for entities: what a machine does first belongs in the entry of its first state", d.name)
+	}
 	for _, h := range d.declared() {
 		v.checkHandler(h)
 		if h.creates {

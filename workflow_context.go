@@ -232,7 +232,7 @@ func newID() string {
 }
 
 // Performer may run activities and wait for them. Implemented by WorkflowContext
-// only.
+// and InitContext only.
 type Performer interface{ canPerform() *WorkflowContext }
 
 // Awaitable is any *Future or *Promise.

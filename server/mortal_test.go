@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -18,7 +19,35 @@ const deadly = 7
 var (
 	mortals = holdfast.NewEntity[tally]("mortal")
 	die     = holdfast.NewUpdate[int64, int64](mortals, "die")
+
+	heirs   = holdfast.NewEntity[heir]("heir")
+	inherit = holdfast.NewUpdate[int64, int64](heirs, "inherit")
+	fall    = holdfast.NewActivity[string, int64]("fall")
 )
+
+// heir is an entity whose initialiser ends the process the first time.
+type heir struct {
+	ID    string
+	Worth int64
+}
+
+func create(ctx *holdfast.InitContext) (h heir, err error) {
+	h.ID = ctx.NewID()
+	h.Worth, err = fall.Call(ctx, os.Getenv(childVariable)+".fallen")
+	return h, err
+}
+
+// fallOnce is an activity that ends the process if a file is not there yet.
+func fallOnce(_ context.Context, mark string) (int64, error) {
+	if _, err := os.Stat(mark); err == nil {
+		return 40, nil
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return 0, err
+	}
+	os.Exit(deadly)
+	return 0, nil
+}
 
 // mortalApp has a handler that ends the process when it is asked for more than
 // one.
@@ -29,7 +58,11 @@ func mortalApp() *holdfast.App {
 		}
 		ctx.State.N += n
 		return ctx.State.N, nil
-	}))
+	}), fall.Handle(fallOnce), heirs.Options(holdfast.EntityOptions[heir]{OnCreate: create}),
+		inherit.Handle(func(ctx *holdfast.UpdateContext[heir], n int64) (int64, error) {
+			ctx.State.Worth += n
+			return ctx.State.Worth, nil
+		}))
 }
 
 // mortal is a server in a process of its own.
@@ -89,6 +122,27 @@ func TestInputThatEndsTheProcessIsGivenUp(t *testing.T) {
 		_, state := m.ask("GET", "/v1/entities/mortal/a", "")
 		return strings.Contains(state, `"state":{"N":1}`)
 	})
+	if err := m.process.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	<-m.ended
+}
+
+// TestAnEntityIsCreatedByTheNextProcess if one ends in the middle of its
+// initialiser. Whoever comes meanwhile waits.
+func TestAnEntityIsCreatedByTheNextProcess(t *testing.T) {
+	dir := t.TempDir()
+	m := startMortal(t, dir)
+	m.expect("POST", "/v1/entities/heir/a/inherit/send?delay=100ms", "1", 202, "")
+	if !m.dies() {
+		t.Fatal("the process did not end")
+	}
+	m = startMortal(t, dir)
+	m.expect("POST", "/v1/entities/heir/a/inherit", "1", 200, "42")
+	_, state := m.ask("GET", "/v1/entities/heir/a", "")
+	if !strings.Contains(state, `"Worth":42`) || strings.Contains(state, `"ID":""`) {
+		t.Errorf("the state is %s", state)
+	}
 	if err := m.process.Process.Kill(); err != nil {
 		t.Error(err)
 	}

@@ -5,7 +5,8 @@
 // executed again from its journal, perhaps months after it was written.
 //
 // What a function may do follows from its parameters. One that takes a
-// *holdfast.WorkflowContext is workflow code, be it a handler, a helper, the
+// *holdfast.WorkflowContext is workflow code (and one that takes a
+// *holdfast.InitContext), be it a handler, a helper, the
 // turn of a loop, a coroutine or a compensation, and so are the function
 // literals in it. One that takes the context of an update, event, read or
 // machine is a handler. A function literal that takes a context.Context, as

@@ -3,6 +3,7 @@ package vet
 import (
 	"go/ast"
 	"go/types"
+	"slices"
 )
 
 // calledName gives the name in a call, without package, receiver and type
@@ -90,7 +91,7 @@ func (s *survey) givesContext(c *ast.CallExpr) bool {
 }
 
 func (s *survey) isContext(e ast.Expr) bool {
-	return contextName(s.pass.TypesInfo.TypeOf(e)) == "WorkflowContext"
+	return slices.Contains(workflowContexts, contextName(s.pass.TypesInfo.TypeOf(e)))
 }
 
 // usesContext says whether the context of a workflow is mentioned anywhere in a

@@ -23,11 +23,14 @@ const (
 // turnContexts are the contexts of handlers, which hold up their entity.
 var turnContexts = []string{"UpdateContext", "EventContext", "ReadContext", "MachineContext"}
 
+// workflowContexts are the contexts of what is executed again.
+var workflowContexts = []string{"WorkflowContext", "InitContext"}
+
 // roleOf tells the role of a function from its parameters.
 func roleOf(signature *types.Signature) role {
 	for parameter := range signature.Params().Variables() {
 		switch name := contextName(parameter.Type()); {
-		case name == "WorkflowContext":
+		case slices.Contains(workflowContexts, name):
 			return workflow
 		case slices.Contains(turnContexts, name):
 			return turn

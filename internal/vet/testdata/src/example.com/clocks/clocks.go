@@ -87,3 +87,7 @@ func globals(ctx *holdfast.WorkflowContext, in int) (int, error) {
 	_ = local
 	return total, nil
 }
+
+func create(ctx *holdfast.InitContext) (time.Time, error) {
+	return time.Now(), nil // want `time.Now`
+}

@@ -54,6 +54,8 @@ type MachineContext[S any] struct {
 	Data S
 }
 
+type InitContext struct{}
+
 type WorkflowContext struct{ sends }
 
 func (*WorkflowContext) canWait()                                        {}
