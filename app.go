@@ -207,6 +207,7 @@ func (a *App) Program() program.Program {
 		k.activities = p.activities
 		if k.form() == msg.FormWorkflow {
 			k.definition = p.workflow(k)
+			p.addSchedules(k.declaration.name, k.bindings[0].workflow.schedules)
 		} else {
 			k.prepare(p)
 		}
@@ -308,6 +309,7 @@ type appProgram struct {
 	activities   map[string]*activityBinding
 	interceptors []interceptor
 	runtime      *workflow.Runtime
+	schedules    map[string]*boundSchedule // by key; nil: no workflow is served
 }
 
 var _ program.Program = (*appProgram)(nil)
@@ -316,6 +318,9 @@ func (p *appProgram) Describe() program.Description { return p.description }
 
 func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
 	m := t.Message
+	if m.Target.Kind == kindSchedule && p.schedules != nil {
+		return p.scheduleTurn(t)
+	}
 	k := p.kinds[m.Target.Kind]
 	if k == nil {
 		return absent(t, "app "+p.description.App+" serves no kind "+m.Target.Kind)

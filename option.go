@@ -93,9 +93,18 @@ func dueAt(now msg.Time, after time.Duration, at time.Time) (msg.Time, error) {
 	}
 }
 
-// Schedule says when a reminder fires: After, At, Every or Cron.
+func (d Delay) text() string {
+	if d.at.IsZero() {
+		return "after " + d.after.String()
+	}
+	return "at " + d.at.UTC().Format(time.RFC3339Nano)
+}
+
+// Schedule says when a reminder fires, or a run of a workflow begins: After, At,
+// Every or Cron.
 type Schedule interface {
 	schedule(now msg.Time) (due msg.Time, repeat msg.Schedule, err error)
+	text() string // the same for equal schedules, and for no others
 }
 
 // repeating is what Every and Cron make.
@@ -125,6 +134,13 @@ func (r repeating) schedule(now msg.Time) (msg.Time, msg.Schedule, error) {
 		return now + msg.Time(s.Every), s, nil
 	}
 	return s.Next(now, 0), s, nil
+}
+
+func (r repeating) text() string {
+	if r.Cron != "" {
+		return "cron " + r.Cron
+	}
+	return "every " + r.Every.String()
 }
 
 // HandleOption configures a declaration; it is part of the contract.

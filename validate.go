@@ -216,6 +216,9 @@ func (v *validation) checkBindings(k *servedKind) {
 		if b.workflow != nil && (b.workflow.retain < 0 || b.workflow.retain > delayMax) {
 			v.mistake(b.at, "workflow %v: Retain is %v; it is at most a hundred years, and 0 is the default", d, b.workflow.retain)
 		}
+		if b.workflow != nil {
+			v.checkSchedules(d, b.workflow.schedules)
+		}
 	}
 	for _, d := range k.declaration.declared() {
 		if bound[d] == nil && d.mode != msg.ModeSignal && d.mode != msg.ModeQuery {

@@ -77,6 +77,7 @@ type workflowOptions struct {
 	lockOptions
 	retain     time.Duration
 	panicFails bool
+	schedules  []*workflowSchedule
 }
 
 // WorkflowBinding is the part that Handle makes; its methods set options.

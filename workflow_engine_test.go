@@ -67,6 +67,17 @@ func (p *plant) start() {
 		p.partitions[n].Recover(p.now, 1, nil, &p.out)
 		p.carry(msg.Partition(n))
 	}
+	for _, q := range p.program.Describe().Startup {
+		p.ask(&q, &reply{})
+	}
+}
+
+// ask brings a request to its partition.
+func (p *plant) ask(q *msg.Request, w *reply) {
+	at := msg.PartitionOf(q.Target, "", 4)
+	p.requests++
+	q.Invocation = msg.NewInvocationID(at, 1<<16, p.requests)
+	p.step(at, msg.Command{Kind: msg.CommandRequest, Request: q, Waiter: w})
 }
 
 func (p *plant) step(to msg.Partition, c msg.Command) {
@@ -145,12 +156,7 @@ func (p *plant) settle(until func() bool) {
 // tick goes on to the next time at which something is due.
 func (p *plant) tick() {
 	p.t.Helper()
-	var due msg.Time
-	for n := range p.partitions {
-		if at := p.partitions[n].NextDue(); at > 0 && (due == 0 || at < due) {
-			due = at
-		}
-	}
+	due := p.nextDue()
 	if due == 0 {
 		p.t.Fatal("nothing is due")
 	}
@@ -158,6 +164,16 @@ func (p *plant) tick() {
 	for n := range p.partitions {
 		p.step(msg.Partition(n), msg.Command{Kind: msg.CommandTick})
 	}
+}
+
+// nextDue is the next time at which something is due; 0: nothing is.
+func (p *plant) nextDue() (due msg.Time) {
+	for n := range p.partitions {
+		if at := p.partitions[n].NextDue(); at > 0 && (due == 0 || at < due) {
+			due = at
+		}
+	}
+	return due
 }
 
 type reply struct {
@@ -171,13 +187,9 @@ func (r *reply) Answer(msg.Reply) {}
 // request makes a request until it is answered.
 func (p *plant) request(q msg.Request) msg.Reply {
 	p.t.Helper()
-	at := msg.PartitionOf(q.Target, "", 4)
 	for {
-		r := &reply{}
-		p.requests++
-		again := q
-		again.Invocation = msg.NewInvocationID(at, 1<<16, p.requests)
-		p.step(at, msg.Command{Kind: msg.CommandRequest, Request: &again, Waiter: r})
+		r, again := &reply{}, q
+		p.ask(&again, r)
 		lives := p.lives
 		p.settle(func() bool { return r.told || p.lives > lives })
 		if r.told {

@@ -3,6 +3,7 @@ package ingress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -59,6 +60,9 @@ func New(c Config) *Ingress {
 	i := &Ingress{config: c, kinds: map[string]*served{}, spaces: map[string]bool{}, events: map[string]*program.Event{}, broken: make(chan struct{})}
 	i.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
 	for _, k := range c.Description.Kinds {
+		if k.Hidden() {
+			continue
+		}
 		i.kinds[k.Name] = newServed(k)
 		i.spaces[k.Affinity] = k.Affinity != ""
 	}
@@ -78,6 +82,18 @@ func newServed(k msg.Kind) *served {
 		}
 	}
 	return s
+}
+
+// Begin makes the requests with which the program begins. It comes before Open.
+func (i *Ingress) Begin(ctx context.Context) error {
+	for _, r := range i.config.Description.Startup {
+		w := i.waiters.Get().(*waiter)
+		a := i.ask(i.partition(&r), &r, w)
+		if reply := i.wait(ctx, w, a.invocation, func() { i.leave(&a) }); reply.Err != nil {
+			return fmt.Errorf("begin with %s of %v: %w", r.Handler, r.Target, reply.Err)
+		}
+	}
+	return nil
 }
 
 // Open admits requests.

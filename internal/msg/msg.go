@@ -542,6 +542,10 @@ type Kind struct {
 	Handlers      []Handler     // sorted by name
 }
 
+// Hidden says that a kind is not for users: no kind of theirs has a backslash in
+// its name. Nothing from outside can be asked of it, and no document shows it.
+func (k *Kind) Hidden() bool { return strings.HasPrefix(k.Name, `\`) }
+
 // Handler describes one handler of a kind.
 type Handler struct {
 	Name    string

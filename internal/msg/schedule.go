@@ -68,6 +68,30 @@ func (s Schedule) Next(after, due Time) Time {
 	return c.next(max(after+1, due))
 }
 
+// Last is the latest firing at or before a time, of those from due on; due
+// itself has come. It is due if the schedule does not repeat.
+func (s Schedule) Last(now, due Time) Time {
+	if s.Cron == "" && s.Every >= EveryMin && now > due {
+		return now - Time(uint64(now-due)%uint64(s.Every))
+	}
+	c, err := parseCron(s.Cron)
+	if err != nil {
+		return due
+	}
+	// Look back twice as far each time: what is looked through in vain is half of
+	// that, however long nothing has fired.
+	for span := Time(time.Minute); now-due > span/2; span *= 2 {
+		last := Time(0)
+		for t := c.next(max(now-span, due)); t > 0 && t <= now; t = c.next(t + 1) {
+			last = t
+		}
+		if last > 0 {
+			return last
+		}
+	}
+	return due
+}
+
 func nextEvery(after, due, every Time) Time {
 	if due > after {
 		return due

@@ -226,6 +226,31 @@ func among(list []int, n int) bool {
 	return len(list) == 0 || slices.Contains(list, n)
 }
 
+// TestLastIsTheLatestThatNextGives: the model goes through all firings.
+func TestLastIsTheLatestThatNextGives(t *testing.T) {
+	for _, s := range []Schedule{
+		{Cron: "* * * * *"}, {Cron: "*/7 3-5 * * *"}, {Cron: "0 3 * * *"}, {Cron: "30 4 * * MON"}, {Cron: "* 0 1 1 *"},
+		{Every: time.Millisecond * 700_001}, {Every: time.Hour}, {Every: 36 * time.Hour},
+	} {
+		due := TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		if s.Cron != "" {
+			due = s.Next(due, 0)
+		}
+		for _, later := range []time.Duration{0, 1, time.Second, time.Minute, 61 * time.Minute, 25 * time.Hour, 9*24*time.Hour + 1, 400 * 24 * time.Hour} {
+			now, want := due+Time(later), due
+			for next := s.Next(want, due); next > 0 && next <= now; next = s.Next(want, due) {
+				want = next
+			}
+			if got := s.Last(now, due); got != want {
+				t.Errorf("%+v, %v after %v: got %v, want %v", s, later, due.Std(), got.Std(), want.Std())
+			}
+		}
+	}
+	if got := (Schedule{}).Last(7, 3); got != 3 {
+		t.Errorf("what does not repeat: got %d, want 3", got)
+	}
+}
+
 func FuzzScheduleNext(f *testing.F) {
 	f.Add("*/15 9-17 1,15 jan-mar MON-FRI", int64(0), int64(1_760_000_000_000_000_000))
 	f.Add("0 0 29 2 *", int64(time.Hour), int64(-1))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -128,6 +129,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	n.recovery.Took = time.Since(begun)
 	n.run(first)
+	if err := n.ingress.Begin(ctx); err != nil {
+		return nil, errors.Join(err, n.Close(ctx))
+	}
 	n.ingress.Open()
 	return n, nil
 }

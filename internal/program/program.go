@@ -67,6 +67,10 @@ type Description struct {
 	Kinds       []msg.Kind // sorted by name
 	Activities  []Activity // sorted by name
 	Events      []Event    // sorted by name
+
+	// Startup has requests that are made at every start, one after the other,
+	// before any other is admitted. They may be for kinds that are hidden.
+	Startup []msg.Request
 }
 
 // Event describes an event that is known.

@@ -22,6 +22,9 @@ func OpenAPI(d program.Description, version string) []byte {
 	tags := []object{}
 	for i := range d.Kinds {
 		kind := &d.Kinds[i]
+		if kind.Hidden() {
+			continue
+		}
 		tags = append(tags, described(object{"name": kind.Name}, kind.Doc))
 		if kind.Form == msg.FormWorkflow {
 			addWorkflow(paths, kind)
