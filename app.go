@@ -328,7 +328,7 @@ func (p *appProgram) Turn(ctx context.Context, t *msg.Turn) *msg.Outcome {
 	switch {
 	case k.form() == msg.FormWorkflow:
 		return p.workflowTurn(ctx, k, t)
-	case t.Mode == msg.ModeWorkflow && k.initialised():
+	case (t.Mode == msg.ModeWorkflow || t.Mode == msg.ModeQuery) && k.initialised():
 		return p.initialise(ctx, k, t)
 	}
 	h := k.handlers[m.Handler]

@@ -23,8 +23,8 @@ import (
 const DataDirDefault = "holdfast-data"
 
 // Main is the main function of a program that serves app: it takes the command
-// line "[serve] --data DIR --listen ADDR --partitions N", or "version", and
-// serves when no command is given. SIGINT and SIGTERM shut down in order; a
+// line "[serve] --data DIR --listen ADDR --partitions N", "workflow check", or
+// "version", and serves when no command is given. SIGINT and SIGTERM shut down in order; a
 // second one ends the process at once. Main does not return: the exit code is 0
 // after an orderly shutdown, 2 for a wrong command line and 1 for any other
 // error.
@@ -41,6 +41,8 @@ func run(ctx context.Context, app *holdfast.App, arguments []string, stdout, std
 	case "version":
 		fmt.Fprintf(stdout, "%s version %s, holdfast %s, %s\n", app.Name(), app.Program().Describe().CodeVersion, Version(), runtime.Version())
 		return 0
+	case "workflow":
+		return runWorkflow(ctx, app, name, rest, stdout, stderr)
 	case "help":
 		usage(stdout, app, name)
 		return 0
@@ -70,9 +72,10 @@ func cutCommand(arguments []string) (name, command string, rest []string) {
 
 func usage(to io.Writer, app *holdfast.App, name string) {
 	fmt.Fprintf(to, "%s serves the application %s over HTTP until SIGINT or SIGTERM.\n\n"+
-		"Usage:\n  %s [serve] [flags]\n  %s version\n  %s help\n\n"+
+		"Usage:\n  %s [serve] [flags]\n  %s "+checkUsage+"\n  %s version\n  %s help\n\n"+
+		"workflow check says which runs that have not ended would break under this program.\n\n"+
 		"Exit codes: 0 stopped in order, 1 not, 2 the command line makes no sense.\n\nFlags:\n",
-		name, app.Name(), name, name, name)
+		name, app.Name(), name, name, name, name)
 	var line CommandLine
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
 	set.SetOutput(to)

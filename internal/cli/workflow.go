@@ -54,13 +54,13 @@ func (c *commands) workflow() *cobra.Command {
 		Args: cobra.ArbitraryArgs, // RunE knows better what is wrong with them
 	}
 	cmd.AddCommand(
-		c.workflowStart(), c.workflowList(), c.workflowDescribe(), c.workflowHistory(), c.workflowSignal(), c.workflowQuery(),
+		c.workflowStart(), c.workflowList(), c.workflowDescribe(), c.workflowHistory(), c.workflowSignal(), c.workflowQuery(), c.workflowCheck(),
 		c.control(client.Cancel, "cancelled", "Ask a run to stop; it decides how", "It can clean up first. terminate does not ask."),
 		c.control(client.Terminate, "terminated", "End a run at once, without asking it", "Nothing is cleaned up. cancel asks it to stop."),
 		c.control(client.Pause, "paused", "Let a run take no step until it is resumed", "What is sent to it waits."),
 		c.control(client.Resume, "resumed", "Let a run go on that is paused or parked", ""),
 		c.control(client.Restart, "restarted", "End a run and begin another with the same input", "What the run has done so far is not undone."))
-	cmd.RunE = needsCommand("start, list, describe, history, signal, query, cancel, terminate, pause, resume or restart")
+	cmd.RunE = needsCommand("start, list, describe, history, signal, query, cancel, terminate, pause, resume, restart or check")
 	return cmd
 }
 

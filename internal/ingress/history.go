@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"encoding/base64"
 	"strconv"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -177,6 +178,20 @@ func journalOf(s *msg.Snapshot) (journal []msg.Entry, failed *msg.Error) {
 		return err == nil
 	})
 	return journal, failed
+}
+
+// AppendJournal adds "journal" to what AppendHistory has made: the entries as
+// they are stored, in base64, for a program that wants to execute them.
+func AppendJournal(b []byte, reply *msg.Reply) []byte {
+	b = append(b[:len(b)-1], `,"journal":[`...)
+	if reply.State != nil && reply.State.Fields != nil {
+		reply.State.Fields.Items(msg.JournalField, func(i int, item []byte) bool {
+			b = append(appendComma(b, i), '"')
+			b = append(base64.StdEncoding.AppendEncode(b, item), '"')
+			return true
+		})
+	}
+	return append(b, `]}`...)
 }
 
 // outcome is what a step came to, and when the workflow was told.

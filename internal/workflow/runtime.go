@@ -2,6 +2,8 @@ package workflow
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
@@ -159,7 +161,12 @@ func (r *Runtime) park(ctx context.Context, run *run, t *msg.Turn) *msg.Outcome 
 		attributes = append(attributes, "stack", run.stack)
 	}
 	r.config.Logger(ctx).ErrorContext(ctx, "workflow cannot go on", attributes...)
-	return &msg.Outcome{Run: t.Run, Fault: run.failure.Error(), Park: t.Mode != msg.ModeQuery}
+	o := &msg.Outcome{Run: t.Run, Fault: run.failure.Error(), Park: t.Mode != msg.ModeQuery}
+	var m *Mismatch
+	if t.Mode == msg.ModeQuery && t.Message.Handler == "" && errors.As(run.failure, &m) {
+		o.Output.Body, _ = json.Marshal(m) // strings and numbers always have a JSON form
+	}
+	return o
 }
 
 // unwind ends a run's coroutines so that their memory comes free. Deferred user

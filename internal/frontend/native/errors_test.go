@@ -157,7 +157,7 @@ var badRequests = []struct {
 	{"two identities of a start", startRoute, "1", []string{"Idempotency-Key", "a", "Holdfast-Session", aSession}, "exclude each other"},
 	{"parameter of a description", "GET /v1/workflows/transfer/7?x=1", "", nil, "takes only wait"},
 	{"timeout of a description that is none", "GET /v1/workflows/transfer/7", "", []string{"Request-Timeout", "x"}, "want a duration"},
-	{"parameter of a history", "GET /v1/workflows/transfer/7/history?x=1", "", nil, "takes no parameters"},
+	{"parameter of a history", "GET /v1/workflows/transfer/7/history?x=1", "", nil, "takes only journal"},
 	{"timeout of a history that is none", "GET /v1/workflows/transfer/7/history", "", []string{"Request-Timeout", "x"}, "want a duration"},
 	{"limit of runs that is none", "GET /v1/workflows/transfer?limit=0", "", nil, "from 1 to 1000"},
 	{"status that is none", "GET /v1/workflows/transfer?status=odd", "", nil, "running, completed"},

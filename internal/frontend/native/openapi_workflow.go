@@ -27,7 +27,8 @@ func addWorkflow(paths object, kind *msg.Kind) {
 			object{"200": jsonResponse("As it stands, or has ended", reference("Workflow"))}),
 	}
 	paths[one+"/history"] = object{"parameters": []object{id},
-		"get": operation("_history", "What a run was told and asked for", nil, object{"200": jsonResponse("The journal", reference("History"))})}
+		"get": operation("_history", "What a run was told and asked for", []object{queryParameter("journal", object{"type": "boolean"})},
+			object{"200": jsonResponse("The journal", reference("History"))})}
 	accepted := object{"202": emptyResponse("It is durable")}
 	for name, summary := range map[string]string{
 		"cancel": "Ask a run to stop", "terminate": "End a run at once", "pause": "Let a run take no step until it is resumed",

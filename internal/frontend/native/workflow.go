@@ -179,12 +179,13 @@ func (h *Handler) describe(w http.ResponseWriter, r *http.Request, path *segment
 	return writeJSON(w, http.StatusOK, ingress.AppendWorkflow(nil, request.Target, &reply))
 }
 
-// history answers GET /v1/workflows/{name}/{id}/history.
+// history answers GET /v1/workflows/{name}/{id}/history[?journal=true].
 func (h *Handler) history(w http.ResponseWriter, r *http.Request, path *segments) int {
 	if !isGet(r) {
 		return refuseMethod(w, r, http.MethodGet, http.MethodHead)
 	}
-	if _, err := parameters(r); err != nil {
+	values, err := parameters(r, "journal")
+	if err != nil {
 		return writeError(w, err)
 	}
 	request := &msg.Request{Operation: msg.OperationHistory, Mode: msg.ModeWorkflow, Target: path.run()}
@@ -202,6 +203,9 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request, path *segments
 	body, err := ingress.AppendHistory(nil, target, &reply)
 	if err != nil {
 		return writeError(w, err)
+	}
+	if values.Get("journal") == "true" {
+		body = ingress.AppendJournal(body, &reply)
 	}
 	return writeJSON(w, http.StatusOK, body)
 }
