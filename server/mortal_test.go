@@ -23,6 +23,9 @@ var (
 	heirs   = holdfast.NewEntity[heir]("heir")
 	inherit = holdfast.NewUpdate[int64, int64](heirs, "inherit")
 	fall    = holdfast.NewActivity[string, int64]("fall")
+
+	doom = holdfast.NewUpdate[holdfast.Void, holdfast.Void](mortals, "doom")
+	jump = holdfast.NewActivity[holdfast.Void, holdfast.Void]("jump")
 )
 
 // heir is an entity whose initialiser ends the process the first time.
@@ -58,6 +61,12 @@ func mortalApp() *holdfast.App {
 		}
 		ctx.State.N += n
 		return ctx.State.N, nil
+	}), doom.Handle(func(ctx *holdfast.UpdateContext[tally], _ holdfast.Void) (holdfast.Void, error) {
+		jump.Send(ctx, holdfast.None, holdfast.After(100*time.Millisecond)) // the caller is answered first
+		return holdfast.None, nil
+	}), jump.Handle(func(context.Context, holdfast.Void) (holdfast.Void, error) {
+		os.Exit(deadly)
+		return holdfast.None, nil
 	}), fall.Handle(fallOnce), heirs.Options(holdfast.EntityOptions[heir]{OnCreate: create}),
 		inherit.Handle(func(ctx *holdfast.UpdateContext[heir], n int64) (int64, error) {
 			ctx.State.Worth += n
@@ -142,6 +151,29 @@ func TestAnEntityIsCreatedByTheNextProcess(t *testing.T) {
 	_, state := m.ask("GET", "/v1/entities/heir/a", "")
 	if !strings.Contains(state, `"Worth":42`) || strings.Contains(state, `"ID":""`) {
 		t.Errorf("the state is %s", state)
+	}
+	if err := m.process.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	<-m.ended
+}
+
+// TestAnActivityThatEndsTheProcessIsGivenUp: a supervisor that starts the process
+// again gets through, and the activity is a dead letter.
+func TestAnActivityThatEndsTheProcessIsGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	m := startMortal(t, dir)
+	m.expect("POST", "/v1/entities/mortal/a/doom", "", 200, "")
+	deaths := 0
+	for ; deaths < 10 && m.dies(); deaths++ {
+		m = startMortal(t, dir)
+	}
+	if deaths != 5 {
+		t.Errorf("the activity has ended %d processes, want 5", deaths)
+	}
+	_, letters := m.ask("GET", "/v1/dead-letters", "")
+	if !strings.Contains(letters, "quarantined: activity jump was given up: the process ended in each of 5 attempts") {
+		t.Errorf("dead letters: %s", letters)
 	}
 	if err := m.process.Process.Kill(); err != nil {
 		t.Error(err)

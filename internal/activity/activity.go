@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	LeftBehindMax int              // default 1,000
 	LeaveAfter    time.Duration    // how long an attempt may take to return when its context has ended; default 1 s
 	Now           func() time.Time // what deadlines are compared with; default time.Now
+	Marks         *marks.Memory    // nil: not marked
 	Logger        *slog.Logger     // default slog.Default
 }
 
@@ -198,7 +200,9 @@ func (p *Pool) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		p.stop()
 	}
-	if left := p.abandon(); left > 0 {
+	left := p.abandon()
+	p.config.Marks.Close()
+	if left > 0 {
 		return fmt.Errorf("stop with %d activities that have not returned; what has no outcome is tried again at the next start", left)
 	}
 	return nil

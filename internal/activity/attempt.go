@@ -104,7 +104,19 @@ func (a *attempt) perform() *msg.TaskOutcome {
 	if !a.deadline.IsZero() && !a.deadline.After(a.began) {
 		return a.timedOut("it could not begin before its deadline")
 	}
+	defer a.mark()()
 	return a.pool.config.Program.Perform(a.ctx, a.run, a.heartbeat)
+}
+
+// mark notes that the attempt runs, until the function is called that it gives:
+// before its outcome is told.
+func (a *attempt) mark() (clear func()) {
+	place := a.pool.config.Marks.Take()
+	place.SetTask(a.partition, a.run)
+	return func() {
+		place.Clear()
+		a.pool.config.Marks.Put(place)
+	}
 }
 
 // look is called when an attempt may have lost its time, and again when it had

@@ -18,6 +18,9 @@
 //     least as often if they say something new. One that repeats what is known
 //     already is a sign of life only.
 //  5. Nothing is told once Close has returned.
+//  6. What runs is marked in memory that outlives the process, while there is
+//     room, until it returns and before its outcome is told. Nothing is written
+//     to that memory once Close has returned.
 //
 // What waits has no bound of its own: each is a task of the engine, which
 // bounds them.

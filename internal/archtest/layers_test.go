@@ -22,6 +22,7 @@ var layers = []struct {
 	{"internal/form", 0},
 	{"internal/delta", 0},
 	{"internal/share", 2},
+	{"internal/marks", 2},
 	{"internal/engine", 2},
 	{"internal/program", 2},
 	{"internal/workflow", 2},

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -293,4 +294,91 @@ func TestDeadLettersAreBounded(t *testing.T) {
 		t.Fatalf("%d dead letters with %d bytes are left", p.deadLetters.Len(), p.deadLetterBytes)
 	}
 	r.sameAfterReplay()
+}
+
+// An activity that kills its process every time is given up, and the workflow
+// that waits for it hears that; nobody else's activity is.
+func TestAnActivityThatKillsTheProcessIsQuarantined(t *testing.T) {
+	r := newFlowRig(t, Limits{AttemptsMax: 3})
+	r.begin("w", deed{Do: "activity", Name: "deadly"})
+	r.begin("other", deed{Do: "activity", Name: "harmless"})
+	kills := 0
+	for ; kills < 10 && r.asks("deadly"); kills++ {
+		r.restart([]msg.Fingerprint{r.taskOf("deadly").Fingerprint()})
+		r.advance(time.Second)
+	}
+	if kills != 3 {
+		t.Errorf("the activity ran in %d processes, want 3", kills)
+	}
+	if got := r.describe("w"); got.Status != msg.WorkflowCompleted || string(got.Output.Body) != `"`+msg.CodeQuarantined+`"` {
+		t.Errorf("got %s %s, want that it hears %s", got.Status, got.Output.Body, msg.CodeQuarantined)
+	}
+	r.performed("harmless", msg.TaskOutcome{Output: body("fine")})
+	if got := r.describe("other"); got.Status != msg.WorkflowCompleted {
+		t.Errorf("the other workflow is %s", got.Status)
+	}
+	r.sameAfterReplay()
+}
+
+// Nobody waits for an activity that was sent: it is a dead letter, and can be
+// asked for again.
+func TestASentActivityThatKillsTheProcessIsADeadLetter(t *testing.T) {
+	r := newRig(t, 1, Limits{AttemptsMax: 3}, thing("add"))
+	r.program["add"] = func(turn *msg.Turn) *msg.Outcome {
+		o := add(turn)
+		o.Tasks = []msg.Task{{Activity: "mail"}}
+		return o
+	}
+	want(t, r.call(msg.Request{Target: ref("x"), Handler: "add"}), "")
+	for kills := 0; r.asks("mail"); kills++ {
+		if kills == 3 {
+			t.Fatal("it is asked for again after three processes")
+		}
+		r.restart([]msg.Fingerprint{r.taskOf("mail").Fingerprint()})
+		r.advance(time.Second)
+	}
+	letters := r.call(msg.Request{Operation: msg.OperationDeadLetters, Target: ref("x")}).DeadLetters
+	if len(letters) != 1 || letters[0].Message.Handler != "mail" || !strings.Contains(letters[0].Reason, msg.CodeQuarantined) {
+		t.Fatalf("got dead letters %+v, want the mail", letters)
+	}
+	want(t, r.call(msg.Request{Operation: msg.OperationRedeliver, Invocation: letters[0].ID}), "")
+	if !r.asks("mail") {
+		t.Error("it was redelivered and is not asked for")
+	}
+	r.sameAfterReplay()
+}
+
+// An attempt that returns clears its task: that others had ended with their
+// process is not held against it.
+func TestAnActivityThatReturnsIsNotCountedAnyMore(t *testing.T) {
+	r := newFlowRig(t, Limits{AttemptsMax: 3})
+	r.begin("w", deed{Do: "activity", Name: "slow", Task: msg.Task{Retry: msg.Retry{First: time.Second}}})
+	for n := range 10 {
+		if !r.asks("slow") {
+			t.Fatalf("after %d crashes it is not asked for", n)
+		}
+		r.restart([]msg.Fingerprint{r.taskOf("slow").Fingerprint()})
+		r.advance(time.Second)
+		r.performed("slow", busyWith(errBusy))
+		r.advance(2 * time.Minute)
+	}
+	if got := r.describe("w"); got.Status != msg.WorkflowRunning {
+		t.Errorf("the workflow is %s", got.Status)
+	}
+	if n := r.partitions[r.place(flowRef("w"))].attempts.Len(); n != 0 {
+		t.Errorf("%d counts are left", n)
+	}
+	r.sameAfterReplay()
+}
+
+func (r *rig) asks(activity string) bool { return r.taskOf(activity) != nil }
+
+// taskOf is the attempt of an activity that was asked for; nil: none was.
+func (r *rig) taskOf(activity string) *msg.TaskRun {
+	for n := range r.tasks {
+		if run := r.tasks[n].run; run.Task.Activity == activity {
+			return run
+		}
+	}
+	return nil
 }

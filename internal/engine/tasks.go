@@ -110,7 +110,7 @@ func (p *Partition) foldTasks(i *instance, r *msg.Record) {
 // the attempt must not overtake. It is called while that is folded, so it
 // decides nothing.
 func (p *Partition) launch(i *instance, t *task, index msg.Index) {
-	if t.Due <= p.now && !t.late(p.now) {
+	if t.Due <= p.now && !t.late(p.now) && !p.deadly(i, t) {
 		p.ask(i, t, index)
 		return
 	}
@@ -127,8 +127,24 @@ func (p *Partition) launchAt(i *instance, t *task, due msg.Time) {
 				"activity %s had no time left for attempt %d", t.Activity, t.Attempt))
 			return
 		}
+		if p.deadly(i, t) {
+			p.taskEnded(i, t, msg.Payload{}, msg.Errorf(msg.CodeQuarantined, msg.ClassFailed,
+				"activity %s was given up: the process ended in each of %d attempts", t.Activity, p.config.Limits.AttemptsMax))
+			return
+		}
 		p.ask(i, t, i.index)
 	})
+}
+
+// deadly says that the process has ended so often while a task was attempted
+// that it is not attempted again.
+func (p *Partition) deadly(i *instance, t *task) bool {
+	return p.attempts.Len() > 0 && p.readAttempts(fingerprintOfTask(i, t)) >= p.config.Limits.AttemptsMax
+}
+
+func fingerprintOfTask(i *instance, t *task) msg.Fingerprint {
+	run := msg.TaskRun{Target: i.ref, Task: msg.Task{Run: t.Run, Step: t.Step}}
+	return run.Fingerprint()
 }
 
 // ask asks for an attempt. It ends by the time that all attempts have.
@@ -162,6 +178,9 @@ func (p *Partition) stepTask(c *msg.Command) {
 		return
 	}
 	t.asked = false
+	if p.attempts.Len() > 0 {
+		p.forgetAttempts(fingerprintOfTask(i, t)) // it has returned
+	}
 	if o.Fault != "" {
 		t.faults++
 		p.stats.TaskFaults++

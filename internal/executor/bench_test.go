@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
 )
@@ -34,7 +35,7 @@ func BenchmarkTurn(b *testing.B) {
 func benchmarkTurn(b *testing.B, batch int, together bool) {
 	var done sync.WaitGroup
 	p := executor.New(executor.Config{
-		Program: &instant{}, Executors: 2, Logger: slog.Default(), Marks: executor.NewMarks(make([]byte, 4096)),
+		Program: &instant{}, Executors: 2, Logger: slog.Default(), Marks: marks.New(make([]byte, 4096)),
 		Done:    func(executor.Task, *msg.Outcome, bool) { done.Done() },
 		Abandon: func(executor.Task) {},
 	})

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
 )
@@ -39,7 +40,7 @@ type Config struct {
 	WriteOffAfter time.Duration // in a handler; default 10 ms
 	WarnAfter     time.Duration // in a handler; default 1 s
 	AbandonAfter  time.Duration // in a handler; default 1 min
-	Marks         *Marks        // nil: not marked
+	Marks         *marks.Memory // nil: not marked
 	Logger        *slog.Logger
 }
 
@@ -91,7 +92,7 @@ type Task struct {
 type executor struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	slot   *Mark
+	slot   *marks.Mark
 	began  atomic.Uint32 // tick at which the handler of the task began, plus one; 0: none runs
 	over   atomic.Bool   // the handler of the task has returned, or was given up, whichever was first
 
@@ -253,7 +254,7 @@ func (p *Pool) run(e *executor) {
 
 func (e *executor) begin(t Task, tick uint32) {
 	e.began.Store(tick + 1)
-	e.slot.Set(t)
+	e.slot.SetTurn(t.Partition, t.Turn)
 }
 
 // end comes before the executor takes another task: whoever has the lock and

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -301,7 +302,7 @@ func TestAHandlerThatEndsItsGoroutineIsAnsweredFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := make([]byte, 2*markBytes)
 		gate := make(chan struct{})
-		r := newRig(executor.Config{Executors: 1, Marks: executor.NewMarks(memory)}, map[string]func(context.Context, *msg.Turn){
+		r := newRig(executor.Config{Executors: 1, Marks: marks.New(memory)}, map[string]func(context.Context, *msg.Turn){
 			"goexit": goexit,
 			"later":  func(context.Context, *msg.Turn) { <-gate; runtime.Goexit() },
 		})
@@ -327,7 +328,7 @@ func TestAHandlerThatEndsItsGoroutineIsAnsweredFor(t *testing.T) {
 			t.Errorf("%d outcomes of one that was written off, want 1, a panic", got[0])
 		}
 		r.checkStats(t, executor.Stats{Executors: 1, Replaced: 1, Abandoned: 1})
-		if got := executor.ReadMarks(memory); len(got) != 0 {
+		if got := marks.Read(memory); len(got) != 0 {
 			t.Errorf("marks are left: %v", got)
 		}
 		r.submit("quick", 5)

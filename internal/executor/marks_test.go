@@ -3,7 +3,6 @@ package executor_test
 import (
 	"bytes"
 	"context"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -21,14 +21,14 @@ const markBytes = 128
 func TestWhatRunsIsMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := bytes.Repeat([]byte{1}, 8*markBytes) // of a process that has died
-		r := newRig(executor.Config{Executors: 2, Marks: executor.NewMarks(memory)}, map[string]func(context.Context, *msg.Turn){
+		r := newRig(executor.Config{Executors: 2, Marks: marks.New(memory)}, map[string]func(context.Context, *msg.Turn){
 			"goexit": goexit,
 		})
 		want := map[msg.Partition][]msg.Fingerprint{}
 		check := func(when string) {
 			t.Helper()
 			synctest.Wait()
-			if got := executor.ReadMarks(memory); !reflect.DeepEqual(got, want) {
+			if got := marks.Read(memory); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: marks are %v, want %v", when, got, want)
 			}
 		}
@@ -60,14 +60,14 @@ func TestWhatRunsIsMarked(t *testing.T) {
 func TestMarksSurviveTheirPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := make([]byte, 2*markBytes)
-		r := newRig(executor.Config{Executors: 1, Marks: executor.NewMarks(memory)}, nil)
+		r := newRig(executor.Config{Executors: 1, Marks: marks.New(memory)}, nil)
 		r.submit("hold", 8)
 		synctest.Wait()
 		if err := r.Close(t.Context()); err == nil {
 			t.Error("Close does not report the handler that has not returned")
 		}
 		closed := slices.Clone(memory)
-		if got, want := executor.ReadMarks(closed), (map[msg.Partition][]msg.Fingerprint{1: {inputOf(8)}}); !reflect.DeepEqual(got, want) {
+		if got, want := marks.Read(closed), (map[msg.Partition][]msg.Fingerprint{1: {inputOf(8)}}); !reflect.DeepEqual(got, want) {
 			t.Errorf("marks: %v, want %v", got, want)
 		}
 		r.release(8)
@@ -83,23 +83,23 @@ func TestMarksSurviveTheirPool(t *testing.T) {
 func TestMoreExecutorsThanMarksRunUnmarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := make([]byte, 2*markBytes+markBytes/2) // half a place is none
-		r := newRig(executor.Config{Executors: 3, Marks: executor.NewMarks(memory)}, nil)
+		r := newRig(executor.Config{Executors: 3, Marks: marks.New(memory)}, nil)
 		r.submit("hold", 7, 14, 21) // of partition 0
 		synctest.Wait()
-		if got := len(executor.ReadMarks(memory)[0]); got != 2 {
+		if got := len(marks.Read(memory)[0]); got != 2 {
 			t.Errorf("%d marks, want 2", got)
 		}
 		time.Sleep(2 * writeOffMax) // three new executors, without a place
 		r.release(7, 14, 21)
 		synctest.Wait()
-		if got := executor.ReadMarks(memory); len(got) != 0 {
+		if got := marks.Read(memory); len(got) != 0 {
 			t.Errorf("marks are left: %v", got)
 		}
 		r.submit("hold", 28, 35, 42)
 		time.Sleep(2 * writeOffMax) // three more, of which two have a place
 		r.submit("hold", 49, 56, 63)
 		synctest.Wait()
-		got := executor.ReadMarks(memory)[0]
+		got := marks.Read(memory)[0]
 		if len(got) != 2 || got[0] == inputOf(28) || got[0] == inputOf(35) || got[0] == inputOf(42) {
 			t.Errorf("marks %v, want two of the last three runs", got)
 		}
@@ -109,8 +109,8 @@ func TestMoreExecutorsThanMarksRunUnmarked(t *testing.T) {
 
 func TestWithoutMemoryNothingIsMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, marks := range []*executor.Marks{nil, executor.NewMarks(nil)} {
-			r := newRig(executor.Config{Executors: 1, Marks: marks}, nil)
+		for _, memory := range []*marks.Memory{nil, marks.New(nil)} {
+			r := newRig(executor.Config{Executors: 1, Marks: memory}, nil)
 			r.submit("quick", 1)
 			synctest.Wait()
 			if got := r.answered(1); got[0] != 1 {
@@ -118,20 +118,10 @@ func TestWithoutMemoryNothingIsMarked(t *testing.T) {
 			}
 			r.end(t)
 		}
-		if got := executor.ReadMarks(nil); len(got) != 0 {
+		if got := marks.Read(nil); len(got) != 0 {
 			t.Errorf("marks of no memory: %v", got)
 		}
 	})
-}
-
-// TestHalfAMarkIsNone: the flag is written last, so memory that was being
-// written when the process died marks nothing.
-func TestHalfAMarkIsNone(t *testing.T) {
-	memory := bytes.Repeat([]byte{0xff}, markBytes)
-	memory[0] = 0
-	if got := executor.ReadMarks(memory); len(got) != 0 {
-		t.Errorf("got %v, want nothing", got)
-	}
 }
 
 // TestAMarkRecognisesWhatWasAsked: an input without identity is marked by what
@@ -140,7 +130,7 @@ func TestHalfAMarkIsNone(t *testing.T) {
 func TestAMarkRecognisesWhatWasAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := make([]byte, markBytes)
-		r := newRig(executor.Config{Executors: 1, Marks: executor.NewMarks(memory)}, nil)
+		r := newRig(executor.Config{Executors: 1, Marks: marks.New(memory)}, nil)
 		for run := uint64(1); run <= 4*markBytes; run++ {
 			body := bytes.Repeat([]byte{'x'}, int(run*37)%(3*markBytes/2))
 			asked := turn(run, "hold")
@@ -148,7 +138,7 @@ func TestAMarkRecognisesWhatWasAsked(t *testing.T) {
 			r.Submit(0, asked)
 			synctest.Wait()
 			want := map[msg.Partition][]msg.Fingerprint{0: {asked.Fingerprint()}}
-			if got := executor.ReadMarks(memory); !reflect.DeepEqual(got, want) {
+			if got := marks.Read(memory); !reflect.DeepEqual(got, want) {
 				t.Fatalf("with a body of %d bytes: marks are %v, want %v", len(body), got, want)
 			}
 			r.release(run)
@@ -156,19 +146,4 @@ func TestAMarkRecognisesWhatWasAsked(t *testing.T) {
 		}
 		r.end(t)
 	})
-}
-
-// TestMarksOfAnythingCanBeRead: the file may hold what another version wrote.
-func TestMarksOfAnythingCanBeRead(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 1))
-	memory := make([]byte, 64*markBytes)
-	for range 100 {
-		for n := range memory {
-			memory[n] = byte(random.Uint32())
-		}
-		for n := 0; n < len(memory); n += markBytes {
-			memory[n] = byte(random.IntN(4))
-		}
-		executor.ReadMarks(memory) // does not panic
-	}
 }

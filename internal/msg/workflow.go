@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -184,8 +185,14 @@ type TaskRun struct {
 
 // Token is the same for all attempts of a task, and for no other task.
 func (r *TaskRun) Token() string {
-	f := FingerprintOf("task", r.Target.Namespace, r.Target.Kind, r.Target.Key, fmt.Sprint(r.Task.Run), fmt.Sprint(r.Task.Step))
+	f := r.Fingerprint()
 	return hex.EncodeToString(f[:])
+}
+
+// Fingerprint is the token as it recognises a task if the process dies of it.
+func (r *TaskRun) Fingerprint() Fingerprint {
+	return FingerprintOf("task", r.Target.Namespace, r.Target.Kind, r.Target.Key,
+		strconv.FormatUint(uint64(r.Task.Run), 10), strconv.FormatUint(uint64(r.Task.Step), 10))
 }
 
 // TaskOutcome is what one attempt of an activity came to.

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-io/holdfast/internal/engine"
 	"github.com/holdfast-io/holdfast/internal/executor"
 	"github.com/holdfast-io/holdfast/internal/ingress"
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
 	"github.com/holdfast-io/holdfast/internal/partition/driver"
@@ -159,14 +160,15 @@ func (n *Node) run(first []*partition.Output) {
 		Partitions: c.Host.Identity().Partitions, Loops: n.loops, Buffer: n.buffer, Log: c.Host.Log(),
 		Now: n.now, First: first, Take: n.take, Failed: n.fail,
 	})
+	handlers, activities := divide(c.Host.Marks())
 	n.saver = newSaver(recovery.NewSaver(c.Host, c.Loops, n.driver.Tell, c.Logger))
 	n.executors = executor.New(executor.Config{
 		Program: c.Program, Executors: c.Executors, WrittenOffMax: c.WrittenOffMax, AbandonAfter: c.AbandonAfter,
-		Marks: executor.NewMarks(c.Host.Marks()), Logger: c.Logger,
+		Marks: marks.New(handlers), Logger: c.Logger,
 		Done: n.done, Abandon: func(t executor.Task) { n.driver.Command(t.Partition, t.Turn.GivenUp()) },
 	})
 	n.activities = activity.New(activity.Config{
-		Program: c.Program, RunningMax: c.ActivitiesMax, LeaveAfter: c.LeaveAfter, Now: c.Now, Logger: c.Logger,
+		Program: c.Program, Marks: marks.New(activities), RunningMax: c.ActivitiesMax, LeaveAfter: c.LeaveAfter, Now: c.Now, Logger: c.Logger,
 		Done: func(p msg.Partition, o *msg.TaskOutcome) {
 			n.driver.Command(p, msg.Command{Kind: msg.CommandTask, Task: o})
 		},
@@ -175,6 +177,13 @@ func (n *Node) run(first []*partition.Output) {
 		},
 	})
 	n.driver.Start()
+}
+
+// divide gives handlers and activities a half each of the memory for marks, so
+// that many of one leave the others theirs.
+func divide(memory []byte) (handlers, activities []byte) {
+	half := len(memory) / 2 / marks.Bytes * marks.Bytes
+	return memory[:half], memory[half:]
 }
 
 // done takes what a handler came to, on the goroutine of its executor. What a

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast/host"
-	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
 	"github.com/holdfast-io/holdfast/internal/partition/driver"
@@ -71,7 +71,7 @@ func (n *Node) load(r *recovery.Recovery) error {
 // takeUp starts what recovery has found under way, and returns what the loops
 // ask for.
 func (n *Node) takeUp(epoch msg.Epoch, rules []msg.KindRule) ([]*partition.Output, error) {
-	interrupted := executor.ReadMarks(n.config.Host.Marks())
+	interrupted := marks.Read(n.config.Host.Marks())
 	for _, inputs := range interrupted {
 		n.recovery.Interrupted += len(inputs)
 	}

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/holdfast-io/holdfast/internal/executor"
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
 	"github.com/holdfast-io/holdfast/internal/program"
@@ -27,14 +27,14 @@ const (
 type executors struct {
 	process *process
 	context context.Context
-	marks   *executor.Marks
+	marks   *marks.Memory
 	queue   []partition.Turn
 	free    int
 	running int // handlers that have not returned
 }
 
-func (e *executors) init(p *process, marks *executor.Marks) {
-	e.process, e.marks, e.free = p, marks, p.world.config.Executors
+func (e *executors) init(p *process, places *marks.Memory) {
+	e.process, e.marks, e.free = p, places, p.world.config.Executors
 	e.context = program.WithLogger(context.Background(), slog.New(slog.DiscardHandler))
 }
 
@@ -58,7 +58,7 @@ func (e *executors) dispatch() {
 func (e *executors) run(t partition.Turn) {
 	w, p := e.process.world, e.process
 	mark := e.marks.Take()
-	mark.Set(executor.Task{Partition: t.Partition, Turn: t.Turn})
+	mark.SetTurn(t.Partition, t.Turn)
 	outcome := w.outcome(e.context, t.Turn)
 	took := w.turnTime(&t)
 	w.after(min(took, writeOffAfter), p, func() {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast/host"
-	"github.com/holdfast-io/holdfast/internal/executor"
 	"github.com/holdfast-io/holdfast/internal/ingress"
+	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/partition"
 	"github.com/holdfast-io/holdfast/internal/recovery"
@@ -137,8 +137,8 @@ func (p *process) takeUp() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", host.ErrIncompatible, err)
 	}
-	marks := p.host.Marks()
-	interrupted := executor.ReadMarks(marks)
+	memory := p.host.Marks()
+	interrupted := marks.Read(memory)
 	first := make([]*partition.Output, len(p.loops))
 	for i, l := range p.loops {
 		first[i] = recovery.Start(l, w.now(), p.epoch, rules, interrupted)
@@ -148,7 +148,7 @@ func (p *process) takeUp() error {
 			return err
 		}
 	}
-	p.executors.init(p, executor.NewMarks(marks))
+	p.executors.init(p, marks.New(memory))
 	p.activities.init(p)
 	for i := range p.loops {
 		p.carry(i, first[i])

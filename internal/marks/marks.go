@@ -1,4 +1,14 @@
-package executor
+// Package marks notes, in memory that outlives the process, what user code runs:
+// after the process has died, that says what it may have died of.
+//
+// Invariants:
+//
+//  1. Half a mark is none: the flag is written last.
+//  2. Whatever the memory holds can be read.
+//  3. Nothing is written to the memory once Close has returned.
+//
+// The package does not count and does not decide: the engine does.
+package marks
 
 import (
 	"encoding/binary"
@@ -7,10 +17,11 @@ import (
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// markBytes is what one mark takes: a flag, the partition, and what the input is
+// Bytes is what one mark takes: a flag, the partition, and what the input is
 // recognised by. It holds what most requests without identity ask, and there
-// are enough marks in the 64 KiB of a host for hundreds of handlers at once.
-const markBytes = 128
+// are enough marks in the 64 KiB of a host for hundreds of handlers and of
+// activities at once.
+const Bytes = 128
 
 // The flags: what a mark contains.
 const (
@@ -25,34 +36,33 @@ const (
 	markInput     = 4
 )
 
-// Marks is memory, shared with the file system, in which executors note what
-// they run: after the process has died, it says what it may have died of. It is
-// safe for concurrent use; nil marks nothing.
-type Marks struct {
+// Memory is memory, shared with the file system, in which pools note what they
+// run. It is safe for concurrent use; nil marks nothing.
+type Memory struct {
 	mu     sync.Mutex
 	memory []byte
 	free   []*Mark
 	all    []*Mark
 }
 
-// Mark is a place in the memory; nil marks nothing. Its lock is there for Close: the owner of the
+// Mark is a place in the memory; nil marks nothing. Its lock is there for close: the owner of the
 // memory takes it away while a handler that nobody waits for still runs.
 type Mark struct {
 	mu     sync.Mutex
 	memory []byte // nil: closed
 }
 
-// NewMarks takes over memory, whose content is lost. Nil memory marks nothing.
-func NewMarks(memory []byte) *Marks {
+// New takes over memory, whose content is lost. Nil memory marks nothing.
+func New(memory []byte) *Memory {
 	clear(memory)
-	return &Marks{memory: memory}
+	return &Memory{memory: memory}
 }
 
-// ReadMarks says what was marked, by partition.
-func ReadMarks(memory []byte) map[msg.Partition][]msg.Fingerprint {
+// Read says what was marked, by partition.
+func Read(memory []byte) map[msg.Partition][]msg.Fingerprint {
 	found := map[msg.Partition][]msg.Fingerprint{}
-	for ; len(memory) >= markBytes; memory = memory[markBytes:] {
-		p, input := msg.Partition(binary.LittleEndian.Uint16(memory[markPartition:])), memory[markInput:markBytes]
+	for ; len(memory) >= Bytes; memory = memory[Bytes:] {
+		p, input := msg.Partition(binary.LittleEndian.Uint16(memory[markPartition:])), memory[markInput:Bytes]
 		switch memory[0] {
 		case markFingerprint:
 			found[p] = append(found[p], msg.Fingerprint(input[:len(msg.Fingerprint{})]))
@@ -99,9 +109,9 @@ func readAsked(memory []byte) msg.Fingerprint {
 	return m.Asked()
 }
 
-// Take hands out a place; nil when there is none: more executors than places
-// run unmarked.
-func (m *Marks) Take() *Mark {
+// Take hands out a place; nil when there is none: what is more than places runs
+// unmarked.
+func (m *Memory) Take() *Mark {
 	if m == nil {
 		return nil
 	}
@@ -112,17 +122,17 @@ func (m *Marks) Take() *Mark {
 		m.free = m.free[:n-1]
 		return place
 	}
-	used := len(m.all) * markBytes
-	if used+markBytes > len(m.memory) {
+	used := len(m.all) * Bytes
+	if used+Bytes > len(m.memory) {
 		return nil
 	}
-	place := &Mark{memory: m.memory[used : used+markBytes]}
+	place := &Mark{memory: m.memory[used : used+Bytes]}
 	m.all = append(m.all, place)
 	return place
 }
 
-// Put takes a place back.
-func (m *Marks) Put(place *Mark) {
+// Put takes a place back, which marks nothing any more.
+func (m *Memory) Put(place *Mark) {
 	if m == nil || place == nil {
 		return
 	}
@@ -132,7 +142,7 @@ func (m *Marks) Put(place *Mark) {
 }
 
 // Close gives the memory back: nothing is written to it any more.
-func (m *Marks) Close() {
+func (m *Memory) Close() {
 	if m == nil {
 		return
 	}
@@ -146,9 +156,28 @@ func (m *Marks) Close() {
 	}
 }
 
-// Set marks the input of a task; the flag comes last, so that half a mark is
-// none.
-func (k *Mark) Set(t Task) {
+// SetTurn marks the input of a turn.
+func (k *Mark) SetTurn(p msg.Partition, t *msg.Turn) {
+	k.write(p, func(to []byte) byte {
+		if t.Input == (msg.Fingerprint{}) && putAsked(to, t.Message) {
+			return markAsked
+		}
+		return putFingerprint(to, t.Fingerprint())
+	})
+}
+
+// SetTask marks an activity: all attempts of it have the same mark.
+func (k *Mark) SetTask(p msg.Partition, r *msg.TaskRun) {
+	k.write(p, func(to []byte) byte { return putFingerprint(to, r.Fingerprint()) })
+}
+
+func putFingerprint(to []byte, f msg.Fingerprint) (flag byte) {
+	copy(to, f[:])
+	return markFingerprint
+}
+
+// write marks what put writes; the flag comes last, so that half a mark is none.
+func (k *Mark) write(p msg.Partition, put func(to []byte) (flag byte)) {
 	if k == nil {
 		return
 	}
@@ -157,17 +186,12 @@ func (k *Mark) Set(t Task) {
 	if k.memory == nil {
 		return
 	}
-	binary.LittleEndian.PutUint16(k.memory[markPartition:], uint16(t.Partition))
-	if t.Turn.Input == (msg.Fingerprint{}) && putAsked(k.memory[markInput:], t.Turn.Message) {
-		k.memory[0] = markAsked
-		return
-	}
-	input := t.Turn.Fingerprint()
-	copy(k.memory[markInput:], input[:])
-	k.memory[0] = markFingerprint
+	binary.LittleEndian.PutUint16(k.memory[markPartition:], uint16(p))
+	flag := put(k.memory[markInput:])
+	k.memory[0] = flag
 }
 
-// Clear says that the input is done with.
+// Clear marks nothing.
 func (k *Mark) Clear() {
 	if k == nil {
 		return
