@@ -28,6 +28,13 @@ type ball struct {
 	To, From    string
 }
 
+// pair names two counters.
+type pair struct{ One, Other string }
+
+func (p pair) tallies() []holdfast.Ref {
+	return []holdfast.Ref{tallies.Ref(p.One), tallies.Ref(p.Other)}
+}
+
 var (
 	greet      = holdfast.NewActivity[int64, int64]("greet")
 	greetLocal = holdfast.NewActivity[int64, int64]("greet-local")
@@ -35,6 +42,9 @@ var (
 	helloLocal = holdfast.NewWorkflow[int64, int64]("hello-local")
 	spread     = holdfast.NewWorkflow[int64, int64]("spread")
 	rest       = holdfast.NewWorkflow[holdfast.Void, holdfast.Void]("rest")
+
+	addBoth = holdfast.NewWorkflow[pair, holdfast.Void]("add-both")
+	counted = holdfast.NewEvent("counted", pair.tallies)
 
 	players = holdfast.NewMachine[tally]("player")
 	playing = players.State("playing")
@@ -58,6 +68,8 @@ func (a *application) workflowParts() holdfast.Parts {
 		rest.Handle(func(ctx *holdfast.WorkflowContext, _ holdfast.Void) (none holdfast.Void, err error) {
 			return none, ctx.Sleep(sleepTime)
 		}),
+		addBoth.Handle(addUnderLocks).Locks(pair.tallies),
+		holdfast.On(tallies, counted, func(ctx *holdfast.EventContext[tally], _ pair) error { ctx.State.N++; return nil }),
 		players.Handle(playing.When(hit.Do(a.hit))),
 	}
 }
@@ -83,6 +95,11 @@ func greetAtOnce(ctx *holdfast.WorkflowContext, n int64) (sum int64, err error) 
 		sum += answer
 	}
 	return sum, err
+}
+
+func addUnderLocks(ctx *holdfast.WorkflowContext, p pair) (none holdfast.Void, err error) {
+	_, err = holdfast.All(ctx, add.Start(ctx, p.One, 1), add.Start(ctx, p.Other, 1))
+	return none, err
 }
 
 // hit sends the ball back. Who waits for the rally is told at its end; a step
@@ -115,6 +132,22 @@ func beginRuns(w holdfast.Workflow[int64, int64], want func(n int64) int64) func
 		}
 	}
 }
+
+// beginPairs does something to two random counters.
+func beginPairs(do func(c *holdfast.ClientContext, p pair) error) func(context.Context, *environment, *rand.Rand) operation {
+	return func(ctx context.Context, e *environment, random *rand.Rand) operation {
+		c := e.typed.With(ctx)
+		key := func() string { return e.keys[random.IntN(len(e.keys))] }
+		return func() error { return do(c, pair{key(), key()}) }
+	}
+}
+
+func lockPair(c *holdfast.ClientContext, p pair) error {
+	_, err := addBoth.Call(c, "", p)
+	return err
+}
+
+func raisePair(c *holdfast.ClientContext, p pair) error { return counted.Raise(c, p) }
 
 func greetedInTurn(n int64) int64 { return n + greetings }
 

@@ -56,6 +56,8 @@ func workloads() []*workload {
 		{name: "local5", begin: beginRuns(helloLocal, greetedInTurn), beside: true},
 		{name: "fanout", begin: beginRuns(spread, greetedAtOnce), operations: fanOut},
 		{name: "pingpong", begin: beginRally, operations: rallyHits},
+		{name: "lock2", begin: beginPairs(lockPair), beside: true},
+		{name: "event2", begin: beginPairs(raisePair), beside: true},
 		{name: "sleep", special: runSleep},
 		{name: "entities", special: runEntities},
 		{name: workloadLoad, special: loadEntities, hidden: true},
