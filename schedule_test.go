@@ -72,7 +72,7 @@ func (a *agency) wants(p *plant, until string, want ...string) {
 }
 
 // clock reads a time of a day in 2026.
-func clock(t *testing.T, text string) msg.Time {
+func clock(t testing.TB, text string) msg.Time {
 	t.Helper()
 	at, err := time.Parse("2006-01-02 15:04", "2026-11-"+text)
 	if err != nil {
