@@ -162,8 +162,9 @@ var planted = map[string][]plant{
 		{"a file of 1,000 lines", one("host/x.go", "package host\n"+lines("", 999)), ""},
 		{"a long test", one("host/x_test.go", "package host\n"+lines("", 3_000)), ""},
 	},
-	"packages have at most 6,000 lines, the engine 8,000": {
-		{"an engine of 8,001 lines", one("internal/engine/x.go", "package engine\n"+lines("", 8_000)), "has 8001 lines"},
+	"packages have at most 6,000 lines, the root 5,800, the engine 7,500": {
+		{"a root of 5,801 lines", one("x.go", "package holdfast\n"+lines("", 5_800)), "has 5801 lines"},
+		{"an engine of 7,501 lines", one("internal/engine/x.go", "package engine\n"+lines("", 7_500)), "has 7501 lines"},
 		{"a package of 6,002 lines", map[string]string{"host/x.go": "package host\n" + lines("", 3_000), "host/y.go": "package host\n" + lines("", 3_000)}, "has 6002 lines"},
 		{"a package of 4,001 lines", one("host/x.go", "package host\n"+lines("", 4_000)), ""},
 	},

@@ -13,7 +13,8 @@ const (
 	functionLinesMax = 70
 	fileLinesMax     = 1_000
 	packageLinesMax  = 6_000
-	engineLinesMax   = 8_000 // one state machine: its parts share one record, one fold and one check
+	rootLinesMax     = 5_800 // typed handles of all that users write; what comes next has to move something below
+	engineLinesMax   = 7_500 // one state machine: its parts share one record, one fold and one check
 	driverLinesMax   = 150   // of code
 )
 
@@ -28,7 +29,7 @@ func sizeRules() []rule {
 		reason: "a file that holds everything is where everything is added next",
 		check:  checkFileLines,
 	}, {
-		name:   "packages have at most 6,000 lines, the engine 8,000",
+		name:   "packages have at most 6,000 lines, the root 5,800, the engine 7,500",
 		reason: "a package is the unit that one person can hold in the head; a bigger one hides a boundary that was not drawn",
 		check:  checkPackageLines,
 	}, {
@@ -80,7 +81,10 @@ func checkPackageLines(m *module) (found []violation) {
 	dirs, of := packages(m.production())
 	for _, dir := range dirs {
 		limit, total := packageLinesMax, 0
-		if dir == "internal/engine" {
+		switch dir {
+		case "":
+			limit = rootLinesMax
+		case "internal/engine":
 			limit = engineLinesMax
 		}
 		for _, s := range of[dir] {
