@@ -678,6 +678,10 @@ type Outcome struct {
 	Tasks    []Task       // activities to be run; the engine fills in what it knows
 	Stop     []StepNumber // activities that nobody needs any more
 
+	// Who is answered later than with the turn that took the input.
+	Later   bool    // the input is not answered: the program keeps its ReplyTo, and answers by a later turn, of any instance
+	Replies []LateReply
+
 	// What a machine does with its input, and with those that wait aside.
 	Defer      bool   // the input is not consumed: it waits aside until a turn offers it again; what else is here is kept
 	Offer      bool   // what waits aside is offered again, before all other inputs; a deletion offers too
@@ -689,6 +693,14 @@ type Outcome struct {
 	Ended    bool         // the workflow has ended with Output or Err, or Tail begins a new run
 	Lock     *LockKeys    // keys that the run wants to hold from now on; nil: none
 	Begin    []Delivery   // with Tail to itself: what the new run is told after its input
+}
+
+// LateReply answers who waits for an input that an earlier turn, of this
+// instance or another, took and did not answer.
+type LateReply struct {
+	To      ReplyTo // of the message of that input
+	Payload Payload
+	Err     *Error
 }
 
 // Abandoned is the outcome of a run that was given up.
