@@ -95,7 +95,7 @@ func New(c Config) *Pool {
 	}
 	p.work.L = &p.mu
 	for _, a := range c.Program.Describe().Activities {
-		p.lines[a.Name] = &line{limit: a.Concurrency, stats: ActivityStats{Name: a.Name}}
+		p.lines[a.Name] = &line{limit: a.Concurrency, remote: a.Remote, stats: ActivityStats{Name: a.Name}}
 	}
 	return p
 }

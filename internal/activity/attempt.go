@@ -111,6 +111,9 @@ func (a *attempt) perform() *msg.TaskOutcome {
 // mark notes that the attempt runs, until the function is called that it gives:
 // before its outcome is told.
 func (a *attempt) mark() (clear func()) {
+	if a.line.remote {
+		return func() {}
+	}
 	place := a.pool.config.Marks.Take()
 	place.SetTask(a.partition, a.run)
 	return func() {

@@ -6,7 +6,7 @@
 //  1. Every attempt is told exactly one outcome, but for these: one that was
 //     interrupted before it was told, one that Close found waiting, and one that
 //     fails because of Close or outlasts it. Those are told nothing.
-//  2. No more attempts run at once than Config.RunningMax, nor of one activity
+//  2. No more attempts run here at once than Config.RunningMax, nor of one activity
 //     than it allows. The others wait, in the order in which they came, and take
 //     no goroutine; activities that wait take turns.
 //  3. An attempt whose time is over, or that is not heard of, has its context

@@ -3,7 +3,8 @@ package activity
 // line is where the attempts of one activity wait for room, and what is known
 // of them. It is guarded by the pool's lock.
 type line struct {
-	limit            int // attempts at once; 0: none
+	limit            int  // attempts at once; 0: none
+	remote           bool // attempts are made in another process
 	waiting, running list
 	listed           bool // in the pool's list of lines that are ready
 	stats            ActivityStats
@@ -67,17 +68,24 @@ func (p *Pool) take() *attempt {
 		}
 		l.waiting.remove(a)
 		l.running.push(a)
-		p.running++
+		p.occupy(l, 1)
 		p.list(l)
 		return a
 	}
 	return nil
 }
 
+// occupy counts attempts of a line among those that run here.
+func (p *Pool) occupy(l *line, by int) {
+	if !l.remote {
+		p.running += by
+	}
+}
+
 // release gives the room of an attempt to others; the lock is held.
 func (p *Pool) release(a *attempt) {
 	a.line.running.remove(a)
-	p.running--
+	p.occupy(a.line, -1)
 	p.list(a.line)
 	p.wake()
 }

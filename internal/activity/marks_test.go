@@ -11,7 +11,26 @@ import (
 	"github.com/holdfast-io/holdfast/internal/activity"
 	"github.com/holdfast-io/holdfast/internal/marks"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
 )
+
+// TestAnAttemptElsewhereIsNotMarkedAndTakesNoRoom: what runs here is what the
+// end of this process interrupts.
+func TestAnAttemptElsewhereIsNotMarkedAndTakesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, hold, ran := make([]byte, 4*marks.Bytes), make(chan struct{}), 0
+		r := newRig(t, activity.Config{RunningMax: 1, Marks: marks.New(memory)}, map[string]function{
+			"elsewhere": func(*call) error { <-hold; return nil },
+			"here":      func(*call) error { ran++; return nil },
+		}, program.Activity{Name: "elsewhere", Remote: true})
+		r.ask(run(1, "elsewhere"), run(2, "elsewhere"), run(3, "here"))
+		if got := marks.Read(memory); len(got) > 0 || ran != 1 {
+			t.Errorf("marks are %v, want none; %d attempts were made here, want 1", got, ran)
+		}
+		close(hold)
+		r.end()
+	})
+}
 
 // TestAnAttemptIsMarkedWhileItRuns: not while it waits, and however it ends. One
 // that has not returned stays marked when the pool is closed, and nothing is

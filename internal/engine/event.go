@@ -203,7 +203,7 @@ func (p *Partition) applyPrepared(r *msg.Record, held *msg.Prepared) {
 		sent := *m
 		p.send(r, &sent, m.ID.Destination)
 	}
-	p.addSilentTasks(r, slices.Clone(held.Tasks))
+	p.addOwnTasks(r, slices.Clone(held.Tasks))
 }
 
 // faultEvent deals with an attempt that came to nothing. It is tried again as

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -87,6 +88,9 @@ func outcomeBytes(o *msg.Outcome) int {
 	for n := range o.Steps {
 		total += changeBytes + len(o.Steps[n].Name) + len(o.Steps[n].Output.Body) + errorBytes(o.Steps[n].Err)
 	}
+	for n := range o.Replies {
+		total += sendBytes + len(o.Replies[n].Payload.Body) + errorBytes(o.Replies[n].Err)
+	}
 	for n := range o.Tasks {
 		total += sendBytes + len(o.Tasks[n].Activity) + len(o.Tasks[n].Input.Body)
 	}
@@ -172,7 +176,8 @@ func (p *Partition) keep(r *msg.Record, in *input, o *msg.Outcome) {
 		out := &o.Sends[n]
 		p.post(r, messageTo(in.target.ref, out, kindOf(out), msg.ReplyTo{}, in.message.Traceparent), out)
 	}
-	p.addSilentTasks(r, o.Tasks)
+	p.addOwnTasks(r, o.Tasks)
+	p.writeLate(r, in.target.ref, o.Replies)
 }
 
 // kindOf is the kind of a message that nobody waits for.
@@ -222,13 +227,16 @@ func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
 	}
 	known := p.answers.byInvocation[id] // submitted
 	tail := o.Tail != nil && o.Err == nil
+	later := o.Later && o.Err == nil && (answerable(in.message) || known != nil && known.pending())
 	switch {
 	case tail:
 		p.handOver(r, in, o.Tail, known)
+	case later:
+		p.owe(r, in, known)
 	case in.external:
 		answer.Body = in.body
 		p.remember(r, answer, in.identity)
-	case !in.message.ReplyTo.IsZero():
+	case answerable(in.message):
 		p.sendReply(r, in.target.ref, &in.message.ReplyTo, &answer, in.message.Traceparent)
 	case known != nil && known.pending():
 		r.Answers = append(r.Answers, ended(known, answer))
@@ -242,14 +250,79 @@ func (p *Partition) finish(r *msg.Record, in *input, o *msg.Outcome) {
 		index = r.Index
 	}
 	switch {
-	case tail && in.external:
+	case (tail || later) && in.external:
 		p.passOn(in)
-	case tail:
+	case tail, later:
 	case in.external:
 		p.reply(in.waiters, index, replyOf(&answer))
 	default:
 		p.answered(id, index, replyOf(&answer))
 	}
+	if o.Err == nil || o.Keep {
+		p.tellLate(o.Replies, index)
+	}
+}
+
+// answerable says that a message wants an answer. Who asked for an activity is
+// named in its outcome, and wants none.
+func answerable(m *msg.Message) bool {
+	return !m.ReplyTo.IsZero() && m.Kind != msg.MessageActivityOutcome
+}
+
+// owe remembers in a record that an input will be answered later. It gives who
+// is to be answered.
+func (p *Partition) owe(r *msg.Record, in *input, known *answer) msg.ReplyTo {
+	switch {
+	case known != nil && known.pending():
+		return p.hereFor(known.Invocation)
+	case in.external:
+		p.remember(r, msg.Answer{Invocation: in.message.Invocation, Status: msg.StatusPending, Body: in.body}, in.identity)
+	}
+	return in.message.ReplyTo
+}
+
+// hereFor is the obligation to those who wait in this partition for an
+// invocation.
+func (p *Partition) hereFor(id msg.InvocationID) msg.ReplyTo {
+	return msg.ReplyTo{Origin: p.config.Partition, Invocation: id}
+}
+
+// waitsHere says that who waits is known to this partition.
+func (p *Partition) waitsHere(to *msg.ReplyTo) bool {
+	return !to.Workflow() && to.Origin == p.config.Partition
+}
+
+// writeLate writes the answers to inputs of before into a record.
+func (p *Partition) writeLate(r *msg.Record, sender msg.Ref, replies []msg.LateReply) {
+	for n := range replies {
+		to, a := &replies[n].To, lateAnswer(&replies[n])
+		invariant.Check(int(to.Origin) < p.config.Partitions, "%s answers to partition %d", sender, to.Origin)
+		switch known := p.answers.byInvocation[to.Invocation]; {
+		case to.IsZero():
+		case !p.waitsHere(to):
+			p.sendReply(r, sender, to, &a, "")
+		case known != nil && known.pending():
+			r.Answers = append(r.Answers, ended(known, a))
+		}
+	}
+}
+
+// tellLate tells those answers to who waits in this partition.
+func (p *Partition) tellLate(replies []msg.LateReply, index msg.Index) {
+	for n := range replies {
+		if to := &replies[n].To; !to.IsZero() && p.waitsHere(to) {
+			a := lateAnswer(&replies[n])
+			p.answered(to.Invocation, index, replyOf(&a))
+		}
+	}
+}
+
+func lateAnswer(late *msg.LateReply) msg.Answer {
+	a := msg.Answer{Invocation: late.To.Invocation, Status: msg.StatusCompleted, Payload: late.Payload, Err: late.Err}
+	if a.Err != nil {
+		a.Status, a.Payload = msg.StatusFailed, msg.Payload{}
+	}
+	return a
 }
 
 // remember writes into a record what was said to a request that may be made
@@ -283,13 +356,7 @@ func empty(r *msg.Record) bool {
 
 // handOver passes the obligation to answer to a tail call.
 func (p *Partition) handOver(r *msg.Record, in *input, tail *msg.Outgoing, known *answer) {
-	to := in.message.ReplyTo
-	switch {
-	case known != nil && known.pending():
-		to = msg.ReplyTo{Origin: p.config.Partition, Invocation: known.Invocation}
-	case in.external:
-		p.remember(r, msg.Answer{Invocation: in.message.Invocation, Status: msg.StatusPending, Body: in.body}, in.identity)
-	}
+	to := p.owe(r, in, known)
 	if tail.Deadline == 0 {
 		tail.Deadline = in.message.Deadline
 	}

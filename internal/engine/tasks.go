@@ -214,7 +214,7 @@ func (p *Partition) pauseAfter(t *task, o *msg.TaskOutcome) (pause time.Duration
 	return pause, t.Deadline == 0 || p.now+msg.Time(pause) < t.Deadline
 }
 
-// taskEnded takes the outcome of a task that counts. A workflow is told; of a
+// taskEnded takes the outcome of a task that counts. Its instance is told; of a
 // task that nobody waits for only a failure is kept, as a dead letter.
 func (p *Partition) taskEnded(i *instance, t *task, output msg.Payload, err *msg.Error) {
 	if !t.Silent {
@@ -237,14 +237,17 @@ func (p *Partition) taskEnded(i *instance, t *task, output msg.Payload, err *msg
 	p.release(i)
 }
 
-// tellOutcome puts the outcome of a task into the queue of its workflow. It is
+// tellOutcome puts the outcome of a task into the queue of its instance. It is
 // durable with the turn that is told it. If there will be none for long it is
 // kept apart: the activity shall not run again because of that.
 func (p *Partition) tellOutcome(i *instance, t *task, output msg.Payload, err *msg.Error) {
 	e := &external{message: msg.Message{
-		Kind: msg.MessageActivityOutcome, Target: i.ref, Handler: msg.HandlerRun, Payload: output, Err: err, Traceparent: t.Traceparent,
+		Kind: msg.MessageActivityOutcome, Target: i.ref, Handler: cmp.Or(t.Handler, msg.HandlerRun), Payload: output, Err: err, Traceparent: t.Traceparent,
 		ReplyTo: msg.ReplyTo{Target: i.ref, Run: t.Run, Step: t.Step},
 	}}
+	if t.Handler != "" {
+		e.message.Invocation = p.derivedInvocation(fingerprintOfTask(i, t)) // names the dead letter, should it become one
+	}
 	in := &e.input
 	p.initialiseInput(in, &e.message)
 	in.task = t.Name()
@@ -254,7 +257,7 @@ func (p *Partition) tellOutcome(i *instance, t *task, output msg.Payload, err *m
 	}
 }
 
-// keepOutcomes makes the outcomes of activities durable that wait at a workflow.
+// keepOutcomes makes the outcomes of activities durable that wait at an instance.
 func (p *Partition) keepOutcomes(i *instance) {
 	for n := range i.live.queue.len() {
 		in := *i.live.queue.at(n)
@@ -291,11 +294,14 @@ func (p *Partition) addTasks(r *msg.Record, run msg.Index, tasks []msg.Task) {
 	r.Tasks = tasks
 }
 
-// addSilentTasks lets the record of a turn that is no workflow's ask for
+// ofRun says that a task ends with the run of a workflow that waits for it.
+func ofRun(t *msg.Task) bool { return !t.Silent && t.Handler == "" }
+
+// addOwnTasks lets the record of a turn that is no workflow's ask for
 // activities.
-func (p *Partition) addSilentTasks(r *msg.Record, tasks []msg.Task) {
+func (p *Partition) addOwnTasks(r *msg.Record, tasks []msg.Task) {
 	for n := range tasks {
-		tasks[n].Step, tasks[n].Silent = msg.StepNumber(n+1), true
+		tasks[n].Step, tasks[n].Silent = msg.StepNumber(n+1), tasks[n].Handler == ""
 	}
 	p.addTasks(r, p.index+1, tasks)
 }
@@ -312,7 +318,7 @@ func (p *Partition) askAgain(d *msg.DeadLetter, w msg.Waiter) {
 	m := &d.Message
 	r := p.record(msg.RecordStep)
 	r.Instance, r.Discarded = m.Target, []msg.InvocationID{d.ID}
-	p.addSilentTasks(r, []msg.Task{{Activity: m.Handler, Input: m.Payload, Headers: m.Headers, Traceparent: m.Traceparent}})
+	p.addOwnTasks(r, []msg.Task{{Activity: m.Handler, Input: m.Payload, Headers: m.Headers, Traceparent: m.Traceparent}})
 	p.commit(r)
 	p.answer(w, r.Index, msg.Reply{Found: true, Invocation: d.ID})
 }

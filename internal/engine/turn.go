@@ -257,7 +257,7 @@ func (p *Partition) run(in *input) {
 	p.runs.add(entry)
 	in.target.live.running = entry
 	p.stats.Turns++
-	*turn = msg.Turn{Run: entry.id, Mode: in.handler.Mode, Message: in.shown(), State: in.target.snapshot(), Now: p.now,
+	*turn = msg.Turn{Run: entry.id, Mode: in.handler.Mode, Message: p.shown(in), State: in.target.snapshot(), Now: p.now,
 		Attempt: in.attempts}
 	if !isAnonymous(in) {
 		turn.Input = p.fingerprint(in)
@@ -268,14 +268,21 @@ func (p *Partition) run(in *input) {
 	p.dispatch(turn)
 }
 
-// shown is the message as the program sees it: for the instance that it visits.
-func (in *input) shown() *msg.Message {
-	if in.message.Target == in.target.ref {
-		return in.message
+// shown is the message as the program sees it: for the instance that it visits,
+// and with who is answered, also where that is who asks for the result of what
+// was submitted.
+func (p *Partition) shown(in *input) *msg.Message {
+	m := in.message
+	submitted := m.ReplyTo.IsZero() && len(p.answers.byInvocation) > 0 && p.answers.byInvocation[m.Invocation] != nil
+	if m.Target == in.target.ref && !submitted {
+		return m
 	}
-	m := *in.message
-	m.Target = in.target.ref
-	return &m
+	shown := *m
+	shown.Target = in.target.ref
+	if submitted {
+		shown.ReplyTo = p.hereFor(m.Invocation)
+	}
+	return &shown
 }
 
 // stepOutcome takes what a run came to. The outcome of a run that was given up
@@ -330,7 +337,7 @@ func (p *Partition) conclude(in *input, o *msg.Outcome) {
 
 // callerWaits says whether somebody waits: who sends is told at most that it is done.
 func (p *Partition) callerWaits(in *input) bool {
-	return in.external || !in.message.ReplyTo.IsZero() && in.message.Kind != msg.MessageSend
+	return in.external || answerable(in.message) && in.message.Kind != msg.MessageSend
 }
 
 // stepRead takes what a read came to that whoever ran it did not answer. It is

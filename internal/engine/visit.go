@@ -87,7 +87,7 @@ func (p *Partition) goOn(r *msg.Record, in *input) {
 func (p *Partition) aim(in *input, ref msg.Ref) {
 	in.target, in.handler = p.instance(ref), nil
 	switch {
-	case in.message.Kind == msg.MessageActivityOutcome: // it is told to the workflow, and begins none
+	case forWorkflow(in.message): // it begins no workflow
 	case in.message.Kind != msg.MessageEventPrepare && in.target.kind != nil:
 		in.handler = in.target.kind.handlers[in.message.Handler]
 	case in.message.Kind == msg.MessageEventPrepare && p.events[in.message.Handler] != nil:

@@ -86,7 +86,7 @@ func (p *Partition) advanceOnce(i *instance) bool {
 		in := *i.live.queue.at(n)
 		told := in.mode() != msg.ModeWorkflow && in.mode() != msg.ModeQuery && !p.isStale(in, w)
 		switch {
-		case told && w.Paused, i.initialising() && in.message.Kind != msg.MessageReply && in.message.Kind != msg.MessageActivityOutcome:
+		case told && w.Paused, i.initialising() && in.message.Kind != msg.MessageReply && !forWorkflow(in.message):
 			n++ // it stays until the workflow is resumed, or has created the entity
 		case told:
 			g.inputs = append(g.inputs, p.take(i, n))
@@ -183,6 +183,12 @@ func (p *Partition) isStale(in *input, w *msg.Workflow) bool {
 		return false
 	}
 	return in.mode() != msg.ModeSignal
+}
+
+// forWorkflow says that the outcome of an activity is for a workflow, or for what
+// creates an entity, and not for a handler.
+func forWorkflow(m *msg.Message) bool {
+	return m.Kind == msg.MessageActivityOutcome && m.Handler == msg.HandlerRun
 }
 
 func deliveryOf(in *input) msg.Delivery {

@@ -82,13 +82,7 @@ func (p *Partition) attachCaller(in *input, w *msg.Workflow) {
 
 // addCaller remembers who is told how a workflow ends; false: nobody.
 func (p *Partition) addCaller(r *msg.Record, in *input, w *msg.Workflow) bool {
-	to := in.message.ReplyTo
-	if known := p.answers.byInvocation[in.message.Invocation]; known != nil && known.pending() {
-		to = msg.ReplyTo{Origin: p.config.Partition, Invocation: known.Invocation}
-	}
-	if in.external {
-		p.remember(r, msg.Answer{Invocation: in.message.Invocation, Status: msg.StatusPending, Body: in.body}, in.identity)
-	}
+	to := p.owe(r, in, p.answers.byInvocation[in.message.Invocation])
 	if to.IsZero() {
 		return false
 	}
@@ -137,9 +131,9 @@ func (p *Partition) concludeRun(r *msg.Record, i *instance, w *msg.Workflow, o *
 
 // dropOutstanding ends the activities and timers that a workflow waits for.
 func (p *Partition) dropOutstanding(r *msg.Record, i *instance) {
-	r.Tasks = slices.DeleteFunc(r.Tasks, func(t msg.Task) bool { return !t.Silent })
+	r.Tasks = slices.DeleteFunc(r.Tasks, func(t msg.Task) bool { return ofRun(&t) })
 	for _, t := range i.owned.tasks {
-		if name := t.Name(); !t.Silent && !slices.Contains(r.TasksEnded, name) {
+		if name := t.Name(); ofRun(&t.Task) && !slices.Contains(r.TasksEnded, name) {
 			r.TasksEnded = append(r.TasksEnded, name)
 		}
 	}

@@ -65,6 +65,8 @@ func goldenRecords() []goldenRecord {
 		{"workflow-begun", goldenWorkflow()},
 		{"workflow-step", goldenWorkflowStep()},
 		{"task", goldenTask()},
+		{"task-of-entity", &Record{Kind: RecordStep, Partition: 17, Index: 15, Time: 1_760_000_000_000_000_015, Instance: account,
+			Consumed: []MessageID{{3, 17, 45}}, Tasks: []Task{{Run: 15, Step: 1, Activity: "score", Handler: "scored", Attempt: 1}}}},
 		{"locks", goldenLocks(account)},
 		{"prepared", goldenPrepared(account)},
 		{"kinds-workflow", &Record{Kind: RecordKinds, Partition: 0, Index: 3, Time: 5,

@@ -679,7 +679,7 @@ type Outcome struct {
 	Stop     []StepNumber // activities that nobody needs any more
 
 	// Who is answered later than with the turn that took the input.
-	Later   bool    // the input is not answered: the program keeps its ReplyTo, and answers by a later turn, of any instance
+	Later   bool // the input is not answered: the program keeps its ReplyTo, and answers by a later turn, of any instance
 	Replies []LateReply
 
 	// What a machine does with its input, and with those that wait aside.

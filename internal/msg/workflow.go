@@ -166,7 +166,7 @@ type Task struct {
 	Detail      Payload
 	Err         *Error // of the last attempt; nil: there was none
 	Silent      bool   // nobody is told the outcome
-	Handler     string // of an entity's: which of its handlers is told the outcome; empty: it is a workflow's, or silent
+	Handler     string // of the entity that is told the outcome; empty: a workflow is told, or nobody
 }
 
 // TaskName names a task within its instance.

@@ -199,6 +199,8 @@ func (t *Task) decodeProgress(d *Decoder) {
 		t.Err = d.ErrorValue()
 	case 16:
 		t.Silent = d.Bool()
+	case 17:
+		t.Handler = d.Text()
 	default:
 		d.Unknown()
 	}

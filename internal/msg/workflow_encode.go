@@ -87,7 +87,8 @@ func AppendTask(b []byte, t *Task) []byte {
 	b = AppendTimeField(b, 13, t.Asked)
 	b = AppendPayloadField(b, 14, &t.Detail)
 	b = AppendErrorField(b, 15, t.Err)
-	return AppendBoolField(b, 16, t.Silent)
+	b = AppendBoolField(b, 16, t.Silent)
+	return AppendStringField(b, 17, t.Handler)
 }
 
 // AppendTaskField appends a task as a sub-message.

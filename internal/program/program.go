@@ -97,4 +97,9 @@ type Activity struct {
 	Name        string
 	Doc         string
 	Concurrency int // attempts at once on a node; 0: no limit of its own
+
+	// Remote says that attempts are made in another process, and Perform waits
+	// for it: they take no room of those that are made here, and the end of this
+	// process is not held against them.
+	Remote bool
 }
