@@ -14,6 +14,7 @@ var layers = []struct {
 }{
 	{"internal/invariant", 0},
 	{"internal/heap", 0},
+	{"internal/fifo", 0},
 	{"internal/plain", 0},
 	{"crdt", 0},
 	{"internal/world/sim", 0},
@@ -25,6 +26,7 @@ var layers = []struct {
 	{"internal/marks", 2},
 	{"internal/engine", 2},
 	{"internal/program", 2},
+	{"internal/remote", 2},
 	{"internal/workflow", 2},
 	{"internal/workflow/workflowtest", 3},
 	{"host", 2},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/fifo"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -13,7 +14,7 @@ import (
 // one with keys, turns that send on to things of all partitions.
 type flood struct {
 	partitions []*Partition
-	queue      fifo[parcel]
+	queue      fifo.Queue[parcel]
 	now        msg.Time
 	out        Output
 	messages   int
@@ -43,11 +44,11 @@ func (f *flood) step(to msg.Partition, c msg.Command) {
 		switch e := &f.out.Effects[n]; e.Kind {
 		case msg.EffectDeliver:
 			f.messages++
-			f.queue.push(parcel{e.Message.ID.Destination, msg.Command{Kind: msg.CommandDeliver, Message: e.Message}})
+			f.queue.Push(parcel{e.Message.ID.Destination, msg.Command{Kind: msg.CommandDeliver, Message: e.Message}})
 		case msg.EffectAck:
-			f.queue.push(parcel{e.Ack.Source, msg.Command{Kind: msg.CommandAck, Ack: e.Ack}})
+			f.queue.Push(parcel{e.Ack.Source, msg.Command{Kind: msg.CommandAck, Ack: e.Ack}})
 		case msg.EffectRun:
-			f.queue.push(parcel{to, msg.Command{Kind: msg.CommandOutcome, Outcome: f.outcome(e.Turn)}})
+			f.queue.Push(parcel{to, msg.Command{Kind: msg.CommandOutcome, Outcome: f.outcome(e.Turn)}})
 		}
 	}
 }
@@ -68,8 +69,8 @@ func (f *flood) outcome(t *msg.Turn) *msg.Outcome {
 }
 
 func (f *flood) settle() {
-	for f.queue.len() > 0 {
-		next := f.queue.pop()
+	for f.queue.Len() > 0 {
+		next := f.queue.Pop()
 		f.step(next.to, next.command)
 	}
 	for n, p := range f.partitions {
@@ -105,12 +106,12 @@ func (f *flood) bookkeeping() (text string, total int) {
 		gaps, stored, waiting := 0, 0, p.aging.len()
 		for n := range p.consumed {
 			gaps += int(p.consumed[n].high - p.consumed[n].low)
-			stored += p.outboxes[n].messages.len() + cap(p.outboxes[n].messages.items)
+			stored += p.outboxes[n].messages.Len() + p.outboxes[n].messages.Places()
 			waiting += len(p.inlets[n].early)
 		}
 		rest := []int{gaps, stored, waiting, len(p.acks), p.runs.len + len(p.runs.slots), len(p.inflight), len(p.waiters), len(p.attached), p.queued,
 			p.timers.set.Len(), p.attempts.Len(), p.deadLetters.Len(), p.answers.ended.len, p.answers.pending.len,
-			len(p.answers.bySession), len(p.answers.byIdempotency), len(p.answers.byInvocation), p.asleep.len(), p.inboxBytes,
+			len(p.answers.bySession), len(p.answers.byIdempotency), len(p.answers.byInvocation), p.asleep.Len(), p.inboxBytes,
 			len(p.instances)}
 		text += fmt.Sprintln(rest)
 		for _, n := range rest {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/holdfast-io/holdfast/internal/fifo"
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -22,7 +23,7 @@ type outbox struct {
 	// next is the highest number that was given out.
 	next msg.Number
 	// messages[i] is number base+1+i; nil when it has been acknowledged.
-	messages fifo[*msg.Message]
+	messages fifo.Queue[*msg.Message]
 	// delivered is the highest number that was handed over since the start.
 	delivered msg.Number
 	count     int // messages, without those that have been acknowledged
@@ -44,11 +45,11 @@ func (o *outbox) put(m *msg.Message) {
 		return
 	}
 	place := int(n - o.base - 1)
-	for o.messages.len() <= place {
-		o.messages.push(nil)
+	for o.messages.Len() <= place {
+		o.messages.Push(nil)
 	}
-	if *o.messages.at(place) == nil {
-		*o.messages.at(place) = m
+	if *o.messages.At(place) == nil {
+		*o.messages.At(place) = m
 		o.bytes += messageBytes(m)
 		o.count++
 	}
@@ -56,10 +57,10 @@ func (o *outbox) put(m *msg.Message) {
 
 // slot is where a message is stored; nil if there is no such place.
 func (o *outbox) slot(n msg.Number) **msg.Message {
-	if n <= o.base || n-o.base > msg.Number(o.messages.len()) {
+	if n <= o.base || n-o.base > msg.Number(o.messages.Len()) {
 		return nil
 	}
-	return o.messages.at(int(n - o.base - 1))
+	return o.messages.At(int(n - o.base - 1))
 }
 
 // has says whether a message has not been acknowledged yet.
@@ -80,8 +81,8 @@ func (o *outbox) remove(n msg.Number) {
 // settle moves the base over what is acknowledged. It is not part of remove:
 // while records are replayed onto a checkpoint, a hole may still be filled.
 func (o *outbox) settle() {
-	for o.messages.len() > 0 && *o.messages.at(0) == nil {
-		o.messages.pop()
+	for o.messages.Len() > 0 && *o.messages.At(0) == nil {
+		o.messages.Pop()
 		o.base++
 	}
 	o.delivered = max(o.delivered, o.base)
@@ -90,11 +91,11 @@ func (o *outbox) settle() {
 // recovered ends a replay: numbers that are given out and not stored have been
 // acknowledged.
 func (o *outbox) recovered() {
-	for o.messages.len() < int(o.next-o.base) {
-		o.messages.push(nil)
+	for o.messages.Len() < int(o.next-o.base) {
+		o.messages.Push(nil)
 	}
-	if invariant.Mutated(invariant.DropOutbox) && o.messages.len() > 0 {
-		*o.messages.at(0) = nil
+	if invariant.Mutated(invariant.DropOutbox) && o.messages.Len() > 0 {
+		*o.messages.At(0) = nil
 	}
 	o.settle()
 }
@@ -103,11 +104,11 @@ func (o *outbox) recovered() {
 func (o *outbox) deliverable() *msg.Message {
 	for o.delivered < o.next && o.delivered-o.base < window {
 		place := int(o.delivered - o.base)
-		if place >= o.messages.len() {
+		if place >= o.messages.Len() {
 			invariant.Check(false, "outbox: number %d given out and not stored", o.delivered+1)
 		}
 		o.delivered++
-		if m := *o.messages.at(place); m != nil {
+		if m := *o.messages.At(place); m != nil {
 			return m
 		}
 	}

@@ -38,7 +38,7 @@ func (w *world) checkChannel(from, to *Partition) {
 	}
 	for n := box.base + 1; n <= box.next; n++ {
 		place := int(n - box.base - 1)
-		if stored := place < box.messages.len() && *box.messages.at(place) != nil; !stored && !c.has(n) {
+		if stored := place < box.messages.Len() && *box.messages.At(place) != nil; !stored && !c.has(n) {
 			w.violate("message %d from %d to %d is neither in the outbox nor consumed", n, from.config.Partition, to.config.Partition)
 		}
 	}

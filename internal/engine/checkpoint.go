@@ -177,7 +177,7 @@ func (p *Partition) saveOutboxes(b []byte, limit int) ([]byte, bool) {
 			if len(b) >= limit {
 				return b, false
 			}
-			if m := *box.messages.at(int(n - box.base - 1)); m != nil {
+			if m := *box.messages.At(int(n - box.base - 1)); m != nil {
 				b = msg.AppendMessageField(b, sliceMessage, m)
 			}
 			c.number = n

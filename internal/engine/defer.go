@@ -62,7 +62,7 @@ func (p *Partition) offer(i *instance) {
 	}
 	p.aside -= len(l.aside)
 	p.queued += len(l.aside)
-	l.queue.prepend(l.aside)
+	l.queue.Prepend(l.aside)
 	l.passed = 0
 	l.aside = nil
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,7 +174,7 @@ func TestADeferredMessageIsAcceptedFromItsSender(t *testing.T) {
 	send := func(r *rig) {
 		r.submit(r.keysOn(0, 1)[0], "forward", "1")
 		r.advance(time.Second) // the acknowledgement gets its record
-		if n := r.partitions[0].outboxes[1].messages.len(); n != 0 {
+		if n := r.partitions[0].outboxes[1].messages.Len(); n != 0 {
 			t.Fatalf("%d messages are in the outbox, want none", n)
 		}
 		if r.partitions[1].inboxBytes == 0 {
@@ -437,25 +436,4 @@ func TestADeadLetterKeepsItsErrorAndItsBounds(t *testing.T) {
 		}
 	}
 	r.sameAfterReplay()
-}
-
-func TestPrependKeepsTheOrderOfBoth(t *testing.T) {
-	for popped := range 4 {
-		var q fifo[int]
-		for n := range 6 {
-			q.push(n)
-		}
-		for range popped {
-			q.pop()
-		}
-		q.prepend([]int{10, 11})
-		want := append([]int{10, 11}, []int{0, 1, 2, 3, 4, 5}[popped:]...)
-		var got []int
-		for q.len() > 0 {
-			got = append(got, q.pop())
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("after %d pops: got %v, want %v", popped, got, want)
-		}
-	}
 }

@@ -46,8 +46,8 @@ func (p *Partition) initialised(r *msg.Record, i *instance, o *msg.Outcome) {
 	if err == nil {
 		return
 	}
-	for n := range i.live.queue.len() {
-		if in := *i.live.queue.at(n); in.mode() == msg.ModeUpdate {
+	for n := range i.live.queue.Len() {
+		if in := *i.live.queue.At(n); in.mode() == msg.ModeUpdate {
 			p.complete(p.take(i, n), &msg.Outcome{Err: err})
 			return
 		}

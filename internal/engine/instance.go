@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdfast-io/holdfast/internal/fifo"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -59,7 +60,7 @@ type accepted struct {
 
 // live is the volatile side of an instance.
 type live struct {
-	queue   fifo[*input]
+	queue   fifo.Queue[*input]
 	aside   []*input // that turns have deferred, in order
 	passed  int      // inputs at the front of the queue that have to wait for a lock; see next
 	running *run
@@ -70,11 +71,11 @@ type live struct {
 }
 
 func (l *live) idle() bool {
-	return l.queue.len() == 0 && len(l.aside) == 0 && l.running == nil && l.parked == nil
+	return l.queue.Len() == 0 && len(l.aside) == 0 && l.running == nil && l.parked == nil
 }
 
 // waiting is how many inputs wait, in the queue and aside.
-func (l *live) waiting() int { return l.queue.len() + len(l.aside) }
+func (l *live) waiting() int { return l.queue.Len() + len(l.aside) }
 
 // input is a message on its way through an instance.
 type input struct {

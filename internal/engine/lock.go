@@ -89,8 +89,8 @@ func (p *Partition) fence(i *instance) (f fence) {
 		return f
 	}
 	f.holders = owner.locks()
-	if l := owner.live; l != nil && l.queue.len() > 0 {
-		if first := *l.queue.at(0); first.message.Kind == msg.MessageLockRequest {
+	if l := owner.live; l != nil && l.queue.Len() > 0 {
+		if first := *l.queue.At(0); first.message.Kind == msg.MessageLockRequest {
 			f.request = first
 		}
 	}
@@ -127,8 +127,8 @@ func (p *Partition) next(i *instance) *input {
 		return in
 	}
 	f := p.fence(i)
-	for ; l.passed < l.queue.len(); l.passed++ {
-		in := *l.queue.at(l.passed)
+	for ; l.passed < l.queue.Len(); l.passed++ {
+		in := *l.queue.At(l.passed)
 		switch verdict := p.judge(in, &f); {
 		case verdict == passes, verdict == begins && l.passed == 0:
 		case deadlocks(in, &f):

@@ -120,8 +120,8 @@ func (p *Partition) giveBack(key msg.Ref, h msg.Holder) {
 		return
 	}
 	p.wake(i)
-	for n := 0; i.live != nil && n < i.live.queue.len(); n++ {
-		if m := (*i.live.queue.at(n)).message; m.Kind == msg.MessageLockRequest && m.Hold == h {
+	for n := 0; i.live != nil && n < i.live.queue.Len(); n++ {
+		if m := (*i.live.queue.At(n)).message; m.Kind == msg.MessageLockRequest && m.Hold == h {
 			p.dismiss(p.take(i, n))
 			n--
 		}
@@ -146,8 +146,8 @@ func (p *Partition) requestLocks(r *msg.Request, w msg.Waiter) {
 
 // requests counts those who wait for the lock of an instance.
 func (i *instance) requests() (count int) {
-	for n := 0; i.live != nil && n < i.live.queue.len(); n++ {
-		if (*i.live.queue.at(n)).message.Kind == msg.MessageLockRequest {
+	for n := 0; i.live != nil && n < i.live.queue.Len(); n++ {
+		if (*i.live.queue.At(n)).message.Kind == msg.MessageLockRequest {
 			count++
 		}
 	}

@@ -78,8 +78,8 @@ func (i *instance) dump(line func(string, ...any) bool) {
 // destination and number, and then those that wait in inboxes.
 func (p *Partition) Messages(yield func(m *msg.Message, waits bool)) {
 	for n := range p.outboxes {
-		for place := range p.outboxes[n].messages.len() {
-			if m := *p.outboxes[n].messages.at(place); m != nil {
+		for place := range p.outboxes[n].messages.Len() {
+			if m := *p.outboxes[n].messages.At(place); m != nil {
 				yield(m, false)
 			}
 		}

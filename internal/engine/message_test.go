@@ -65,7 +65,7 @@ func TestMessageThatIsOvertakenByManyIsAccepted(t *testing.T) {
 	if c := &r.partitions[1].consumed[0]; c.low != c.high {
 		t.Fatalf("consumed is %d with numbers up to %d above it, want no gap", c.low, c.high)
 	}
-	if n := r.partitions[0].outboxes[1].messages.len(); n != 0 {
+	if n := r.partitions[0].outboxes[1].messages.Len(); n != 0 {
 		t.Fatalf("%d messages are in the outbox, want 0", n)
 	}
 	r.restart(nil)
@@ -151,7 +151,7 @@ func TestMessageWithAnAliasIsNotWrittenTo(t *testing.T) {
 	r.program["go"] = sendTo("increase", to)
 	r.holding["add"] = true
 	want(t, r.call(msg.Request{Target: ref(from), Handler: "go"}), "")
-	if m := *r.partitions[0].outboxes[1].messages.at(0); m.Handler != "increase" {
+	if m := *r.partitions[0].outboxes[1].messages.At(0); m.Handler != "increase" {
 		t.Fatalf("the message in the outbox names %q, it was sent to increase", m.Handler)
 	}
 	r.release("add")
@@ -197,7 +197,7 @@ func TestHandlerThatFailsConsumes(t *testing.T) {
 	if runs != 1 || r.root(to[0]) != "" || r.root(to[1]) != "" {
 		t.Fatalf("ran %d times, roots %q and %q; want 1 and nothing", runs, r.root(to[0]), r.root(to[1]))
 	}
-	if box := &r.partitions[0].outboxes[1]; box.messages.len() != 0 {
+	if box := &r.partitions[0].outboxes[1]; box.messages.Len() != 0 {
 		t.Fatal("the message is still in the outbox")
 	}
 	for n := range 3 {
@@ -277,8 +277,8 @@ func TestDelayedMessagesRunWhenDueInTheirOrder(t *testing.T) {
 	}
 	want(t, r.call(msg.Request{Target: ref(from), Handler: "go"}), "")
 	r.advance(time.Second)
-	if box := &r.partitions[0].outboxes[1]; box.messages.len() != 0 || len(order) != 0 {
-		t.Fatalf("%d messages are in the outbox, %v ran", box.messages.len(), order)
+	if box := &r.partitions[0].outboxes[1]; box.messages.Len() != 0 || len(order) != 0 {
+		t.Fatalf("%d messages are in the outbox, %v ran", box.messages.Len(), order)
 	}
 	submitted := r.ask(msg.Request{Operation: msg.OperationSubmit, Target: ref(to[3]), Handler: "add", Payload: body("15"),
 		NotBefore: r.now + msg.Time(14*time.Second)})
@@ -302,12 +302,12 @@ func TestManyAcknowledgementsGetARecord(t *testing.T) {
 	}
 	r.program["go"] = sendTo("add", keys...)
 	want(t, r.call(msg.Request{Target: ref(from), Handler: "go"}), "")
-	if p := r.partitions[0]; len(p.acks) != 5 || p.outboxes[1].messages.len() != 5 {
-		t.Fatalf("%d acknowledgements wait for %d messages, want 5", len(p.acks), p.outboxes[1].messages.len())
+	if p := r.partitions[0]; len(p.acks) != 5 || p.outboxes[1].messages.Len() != 5 {
+		t.Fatalf("%d acknowledgements wait for %d messages, want 5", len(p.acks), p.outboxes[1].messages.Len())
 	}
 	r.advance(2 * time.Hour)
-	if p := r.partitions[0]; len(p.acks) != 0 || p.outboxes[1].messages.len() != 0 {
-		t.Fatalf("%d acknowledgements wait for %d messages, want none", len(p.acks), p.outboxes[1].messages.len())
+	if p := r.partitions[0]; len(p.acks) != 0 || p.outboxes[1].messages.Len() != 0 {
+		t.Fatalf("%d acknowledgements wait for %d messages, want none", len(p.acks), p.outboxes[1].messages.Len())
 	}
 	r.sameAfterReplay()
 }
@@ -321,12 +321,12 @@ func TestWindowBoundsWhatIsInFlight(t *testing.T) {
 		want(t, r.call(msg.Request{Target: ref(from), Handler: "go"}), "")
 	}
 	box, waits := &r.partitions[0].outboxes[1], r.partitions[1].aging.len()
-	if box.delivered-box.base != window || waits != window || box.messages.len() != 2400 {
-		t.Fatalf("%d in flight, %d wait, %d stored; want %d, %d and 2400", box.delivered-box.base, waits, box.messages.len(), window, window)
+	if box.delivered-box.base != window || waits != window || box.messages.Len() != 2400 {
+		t.Fatalf("%d in flight, %d wait, %d stored; want %d, %d and 2400", box.delivered-box.base, waits, box.messages.Len(), window, window)
 	}
 	r.release("slow")
 	r.advance(time.Second)
-	if got := r.root(to[0]); got != "2400" || box.messages.len() != 0 {
-		t.Fatalf("%s ran, %d are stored", got, box.messages.len())
+	if got := r.root(to[0]); got != "2400" || box.messages.Len() != 0 {
+		t.Fatalf("%s ran, %d are stored", got, box.messages.Len())
 	}
 }

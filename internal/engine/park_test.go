@@ -99,8 +99,8 @@ func TestOperatorResumesAndSkips(t *testing.T) {
 	want(t, r.call(skip), "")
 	r.advance(time.Minute)
 	p := r.partitions[1]
-	if p.deadLetters.Len() != 1 || p.instances[ref(to)].live.queue.len() != 1 {
-		t.Fatalf("%d dead letters, %d wait", p.deadLetters.Len(), p.instances[ref(to)].live.queue.len())
+	if p.deadLetters.Len() != 1 || p.instances[ref(to)].live.queue.Len() != 1 {
+		t.Fatalf("%d dead letters, %d wait", p.deadLetters.Len(), p.instances[ref(to)].live.queue.Len())
 	}
 	r.program["add"] = func(*msg.Turn) *msg.Outcome { return &msg.Outcome{Root: &msg.Payload{Body: []byte("5")}} }
 	want(t, r.call(resume), "")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidwall/btree"
 
+	"github.com/holdfast-io/holdfast/internal/fifo"
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -40,9 +41,9 @@ type Partition struct {
 	// Volatile: rebuilt by Recover.
 	timers     timers
 	runs       runTable
-	backlog    int             // runs of the backlog; see backlogMax
-	asleep     fifo[*instance] // whose inboxes have not been taken up since the start
-	inlets     []inlet         // by source
+	backlog    int                   // runs of the backlog; see backlogMax
+	asleep     fifo.Queue[*instance] // whose inboxes have not been taken up since the start
+	inlets     []inlet               // by source
 	aging      agingList
 	blocked    []msg.Partition                 // sources whose low marks are kept down
 	inflight   map[identity]*input             // from outside, not in a record yet
@@ -366,8 +367,8 @@ func (p *Partition) newLive() *live {
 
 // keepLive takes one that is not needed any more for another instance.
 func (p *Partition) keepLive(l *live) {
-	if len(p.spareLives) < spareMax && cap(l.queue.items) <= emptyMax {
-		*l = live{queue: fifo[*input]{items: l.queue.items[:0]}}
+	if len(p.spareLives) < spareMax {
+		*l = live{queue: fifo.Emptied(l.queue)}
 		p.spareLives = append(p.spareLives, l)
 	}
 }

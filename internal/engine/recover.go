@@ -69,14 +69,14 @@ func (p *Partition) recoverInstance(i *instance) {
 	}
 	if w := i.owned.workflow; w != nil && len(w.Begin) > 0 && !w.Paused {
 		i.owned.asleep = true // to be told of its beginning
-		p.asleep.push(i)
+		p.asleep.Push(i)
 	}
 	for _, a := range i.owned.inbox {
 		if a.message.NotBefore > 0 {
 			p.armDelayed(a) // also what is due: in the order in which it fell due
 		} else if !i.owned.asleep {
 			i.owned.asleep = true
-			p.asleep.push(i)
+			p.asleep.Push(i)
 		}
 	}
 }
@@ -96,10 +96,10 @@ func (p *Partition) wake(i *instance) {
 
 // wakeNext takes up the next inbox. It reports whether there was one.
 func (p *Partition) wakeNext() bool {
-	if p.asleep.len() == 0 {
+	if p.asleep.Len() == 0 {
 		return false
 	}
-	i := p.asleep.pop()
+	i := p.asleep.Pop()
 	if i.owned.asleep {
 		p.wake(i)
 		p.start(i)

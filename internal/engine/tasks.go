@@ -259,8 +259,8 @@ func (p *Partition) tellOutcome(i *instance, t *task, output msg.Payload, err *m
 
 // keepOutcomes makes the outcomes of activities durable that wait at an instance.
 func (p *Partition) keepOutcomes(i *instance) {
-	for n := range i.live.queue.len() {
-		in := *i.live.queue.at(n)
+	for n := range i.live.queue.Len() {
+		in := *i.live.queue.At(n)
 		if in.task == (msg.TaskName{}) || in.inbox > 0 {
 			continue
 		}

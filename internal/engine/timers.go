@@ -94,7 +94,7 @@ const atOnce msg.Time = 1
 // NextDue is when the partition wants a CommandTick; 0 for never.
 func (p *Partition) NextDue() (due msg.Time) {
 	switch full := p.backlog >= backlogMax; {
-	case len(p.blocked) > 0 || p.asleep.len() > 0 && !full:
+	case len(p.blocked) > 0 || p.asleep.Len() > 0 && !full:
 		return atOnce
 	case !full: // otherwise the end of a run is waited for
 		due = p.timers.next()

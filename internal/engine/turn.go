@@ -77,7 +77,7 @@ func (p *Partition) push(in *input) {
 	if in.target.live == nil {
 		in.target.live = p.newLive()
 	}
-	in.target.live.queue.push(in)
+	in.target.live.queue.Push(in)
 	p.arrivals++
 	in.order = p.arrivals
 	p.countQueued(in, 1)
@@ -163,7 +163,7 @@ func (p *Partition) start(i *instance) {
 // mayStart says that the next input of an instance may run.
 func (p *Partition) mayStart(i *instance) bool {
 	l := i.live
-	return l != nil && l.running == nil && l.parked == nil && l.queue.len() > 0 && p.now >= l.retryAt
+	return l != nil && l.running == nil && l.parked == nil && l.queue.Len() > 0 && p.now >= l.retryAt
 }
 
 // startLater lets a tick go on.
@@ -176,7 +176,7 @@ func (p *Partition) startLater(i *instance, at msg.Time) {
 }
 
 func (p *Partition) dequeue(i *instance) *input {
-	in := i.live.queue.pop()
+	in := i.live.queue.Pop()
 	p.countQueued(in, -1)
 	return in
 }
@@ -184,7 +184,7 @@ func (p *Partition) dequeue(i *instance) *input {
 // putBack puts an input that was not consumed before all others.
 func (p *Partition) putBack(in *input) {
 	p.countQueued(in, 1)
-	in.target.live.queue.pushFront(in)
+	in.target.live.queue.PushFront(in)
 	in.target.live.passed = 0
 }
 

@@ -32,8 +32,8 @@ func (p *Partition) verifyChannels() {
 	for n := range p.outboxes {
 		box := &p.outboxes[n]
 		bytes, count := 0, 0
-		for at := range box.messages.len() {
-			if m := *box.messages.at(at); m != nil {
+		for at := range box.messages.Len() {
+			if m := *box.messages.At(at); m != nil {
 				bytes, count = bytes+messageBytes(m), count+1
 				invariant.Check(m.ID.Number == box.base+1+msg.Number(at), "message %d is at the place of %d", m.ID.Number, box.base+1+msg.Number(at))
 			}
@@ -41,8 +41,8 @@ func (p *Partition) verifyChannels() {
 		total += box.bytes
 		invariant.Check(bytes == box.bytes && count == box.count, "the outbox to %d counts %d bytes in %d messages and holds %d in %d",
 			n, box.bytes, box.count, bytes, count)
-		invariant.Check(box.base+msg.Number(box.messages.len()) == box.next, "the outbox to %d ends at %d of %d", n,
-			box.base+msg.Number(box.messages.len()), box.next)
+		invariant.Check(box.base+msg.Number(box.messages.Len()) == box.next, "the outbox to %d ends at %d of %d", n,
+			box.base+msg.Number(box.messages.Len()), box.next)
 		invariant.Check(box.delivered >= box.base && box.delivered-box.base <= window, "the outbox to %d has delivered %d above %d", n, box.delivered, box.base)
 	}
 	invariant.Check(total == p.outboxBytes, "outboxes count %d bytes, together %d", total, p.outboxBytes)
@@ -160,7 +160,7 @@ func verifyLock(i *instance) {
 // an event, or for what goes on beside it before it can have a lock.
 func (p *Partition) waitsAtFence(i *instance) bool {
 	f := p.fence(i)
-	first := *i.live.queue.at(0)
+	first := *i.live.queue.At(0)
 	return len(f.holders) > 0 || f.request != nil || i.prepared() != nil || first.message.Kind == msg.MessageLockRequest && p.isBusy(i)
 }
 
@@ -183,17 +183,17 @@ func (p *Partition) verifyLive(i *instance, requests *int) (queued int, parked b
 	if r := l.running; r != nil {
 		invariant.Check(p.runs.slots[r.id&(1<<slotBits-1)] == r && r.target == i && (r.input != nil || r.group != nil), "%s runs %d, which is not known", i.ref, r.id)
 	}
-	invariant.Check(l.queue.len() == 0 || l.running != nil || l.parked != nil || p.timers.set.Len() > 0 || waitsForOthers(i) || p.waitsAtFence(i),
-		"%d inputs wait at %s and nothing will start them", l.queue.len(), i.ref)
-	invariant.Check(l.culprit == nil || l.queue.len() > 0 && *l.queue.at(0) == l.culprit, "%s is parked on an input that is not its first", i.ref)
-	for n := range l.queue.len() {
-		in := *l.queue.at(n)
+	invariant.Check(l.queue.Len() == 0 || l.running != nil || l.parked != nil || p.timers.set.Len() > 0 || waitsForOthers(i) || p.waitsAtFence(i),
+		"%d inputs wait at %s and nothing will start them", l.queue.Len(), i.ref)
+	invariant.Check(l.culprit == nil || l.queue.Len() > 0 && *l.queue.At(0) == l.culprit, "%s is parked on an input that is not its first", i.ref)
+	for n := range l.queue.Len() {
+		in := *l.queue.At(n)
 		invariant.Check(!in.settled && in.target == i, "a settled input waits at %s", i.ref)
 		if in.message.Kind == msg.MessageLockRequest {
 			*requests++
 		}
 	}
-	return l.queue.len(), l.parked != nil
+	return l.queue.Len(), l.parked != nil
 }
 
 // verifyAside checks that what waits aside is durable, unless it came from

@@ -134,8 +134,8 @@ func (p *Partition) awaitDeadline(in *input) {
 		if in.settled || l == nil {
 			return
 		}
-		for n := range l.queue.len() {
-			if *l.queue.at(n) == in {
+		for n := range l.queue.Len() {
+			if *l.queue.At(n) == in {
 				p.failVisit(p.take(in.target, n), tooLate(in))
 				p.unfence(p.space(in.target.ref))
 				return

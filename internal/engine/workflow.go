@@ -82,8 +82,8 @@ func (p *Partition) advanceOnce(i *instance) bool {
 		return p.settleIdle(i, w)
 	}
 	g := newGroup(w)
-	for n := 0; n < i.live.queue.len() && len(g.inputs) < groupMax; {
-		in := *i.live.queue.at(n)
+	for n := 0; n < i.live.queue.Len() && len(g.inputs) < groupMax; {
+		in := *i.live.queue.At(n)
 		told := in.mode() != msg.ModeWorkflow && in.mode() != msg.ModeQuery && !p.isStale(in, w)
 		switch {
 		case told && w.Paused, i.initialising() && in.message.Kind != msg.MessageReply && !forWorkflow(in.message):
@@ -117,7 +117,7 @@ func newGroup(w *msg.Workflow) *group {
 
 // take takes an input out of the queue of an instance.
 func (p *Partition) take(i *instance, n int) *input {
-	in := i.live.queue.take(n)
+	in := i.live.queue.Take(n)
 	p.countQueued(in, -1)
 	i.live.passed = 0
 	return in
@@ -126,8 +126,8 @@ func (p *Partition) take(i *instance, n int) *input {
 // settleIdle settles the first input of a workflow that does not run. Signals
 // that come before its beginning are kept for it.
 func (p *Partition) settleIdle(i *instance, w *msg.Workflow) bool {
-	for n := range i.live.queue.len() {
-		if in := *i.live.queue.at(n); w != nil || in.mode() != msg.ModeSignal {
+	for n := range i.live.queue.Len() {
+		if in := *i.live.queue.At(n); w != nil || in.mode() != msg.ModeSignal {
 			p.settle(p.take(i, n))
 			return true
 		}

@@ -101,7 +101,7 @@ func describe(i *instance) msg.Reply {
 	reply := msg.Reply{Found: true, Version: i.version, Workflow: i.workflow()}
 	if l := i.live; l != nil && l.parked != nil {
 		reply.Parked = []msg.Parked{*l.parked}
-		reply.Parked[0].Waiting = l.queue.len()
+		reply.Parked[0].Waiting = l.queue.Len()
 	}
 	return reply
 }

@@ -653,7 +653,7 @@ func (w *world) settled() bool {
 			return true
 		})
 		for d := range p.outboxes {
-			done = done && p.outboxes[d].messages.len() == 0
+			done = done && p.outboxes[d].messages.Len() == 0
 		}
 	}
 	return done && len(w.network)+len(w.runs)+len(w.held) == 0
