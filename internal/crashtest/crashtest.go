@@ -137,14 +137,25 @@ func (s *Server) Wait(what string, is func() bool) {
 // Get gives the body of a path of the HTTP interface.
 func (s *Server) Get(path string) string {
 	s.t.Helper()
-	response, err := http.Get("http://" + s.address + path)
+	body, err := s.Ask(http.MethodGet, path)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	return body
+}
+
+// Ask makes a request without a body to the HTTP interface, and gives the body of
+// the answer, whatever its status. It fails while there is no process.
+func (s *Server) Ask(method, path string) (string, error) {
+	request, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.address+path, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(body)
+	return string(body), err
 }

@@ -225,7 +225,7 @@ func (s *shell) checkRun(dir string, args []string) error {
 func (s *shell) checkPackages(words []string) error {
 	for i := 0; i < len(words); i++ {
 		switch {
-		case words[i] == "-race", words[i] == "-v", strings.HasPrefix(words[i], "-seeds="):
+		case words[i] == "-race", words[i] == "-v", strings.HasPrefix(words[i], "-seeds="), strings.HasPrefix(words[i], "-kill-for="):
 		case words[i] == "-run" && i+1 < len(words):
 			i++
 		case words[i] == "-tags" && i+1 < len(words) && words[i+1] == "invariants":

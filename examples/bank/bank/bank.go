@@ -10,8 +10,9 @@
 //
 // There are three kinds of transfer: Transfer is one turn, which sends the
 // deposit, Pay is a workflow, which holds both accounts and waits for both, and
-// Moved is an event, which both accounts take at once. The package knows no owners,
-// limits or fees. A payment that is terminated is not given back.
+// Moved is an event, which both accounts take at once. Who signs up gets two
+// accounts. The package knows no limits or fees. A payment that is terminated is
+// not given back.
 package bank
 
 import (
@@ -112,7 +113,7 @@ func balance(ctx *holdfast.ReadContext[Account], _ holdfast.Void) (int64, error)
 func Parts() holdfast.Parts {
 	return holdfast.Parts{
 		Deposit.Handle(deposit), Withdraw.Handle(withdraw), Transfer.Handle(transfer), Balance.Handle(balance),
-		holdfast.On(Accounts, Moved, moved), Workflows(),
+		Events(), Workflows(),
 	}
 }
 

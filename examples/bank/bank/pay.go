@@ -82,9 +82,17 @@ func moved(ctx *holdfast.EventContext[Account], p Payment) (err error) {
 	return err
 }
 
+// Events is the part of the package in which accounts and customers take events.
+func Events() holdfast.Parts {
+	return holdfast.Parts{
+		holdfast.On(Accounts, Moved, moved),
+		holdfast.On(Customers, SignedUp, signUp), holdfast.On(Accounts, SignedUp, open),
+	}
+}
+
 // Workflows is the part of the package that uses accounts and does not serve them.
 func Workflows() holdfast.Parts {
 	return holdfast.Parts{
-		Pay.Handle(pay).Locks(Payment.accounts),
+		Pay.Handle(pay).Locks(Payment.accounts), Inquiry.Handle(inquire).Shares(accountsOf),
 	}
 }

@@ -25,7 +25,8 @@ const (
 	// attemptPause is between two attempts at a server that is there.
 	attemptPause = 5 * time.Millisecond
 
-	// workflowEvery makes every so manieth transfer a workflow.
+	// workflowEvery makes every so manieth transfer a workflow, and another an
+	// event.
 	workflowEvery = 4
 	// loseEvery makes every so manieth answer one that a client pretends not to
 	// have got: it asks again and must be told the same.
@@ -34,12 +35,15 @@ const (
 	rememberedMax = 5
 )
 
+// accountPath is where accounts are, under /v1.
+const accountPath = "/entities/account/"
+
 func accountName(i int) string { return fmt.Sprintf("account-%03d", i) }
 
 // request is one that is repeated until it is answered.
 type request struct {
 	key  string // idempotency key, or the id of a workflow
-	path string // under /v1/entities/account/; empty for the workflow
+	path string // under /v1; empty for the workflow
 	body []byte
 }
 
@@ -48,7 +52,7 @@ func (r request) url(base string) string {
 	if r.path == "" {
 		return base + "/v1/workflows/transfer/" + r.key + "?wait=" + (attemptTimeMax / 2).String()
 	}
-	return base + "/v1/entities/account/" + r.path
+	return base + "/v1" + r.path
 }
 
 func (r request) String() string { return r.url("") + " " + string(r.body) }
@@ -112,7 +116,7 @@ func (c *client) transfer(ctx context.Context) error {
 	if t.to >= t.from {
 		t.to++
 	}
-	t.workflow = c.random.IntN(workflowEvery) == 0
+	t.way = way(c.random.IntN(workflowEvery))
 	r := c.request(t)
 	before := c.life
 	got, err := c.ask(ctx, r)
@@ -135,10 +139,14 @@ func (c *client) transfer(ctx context.Context) error {
 
 func (c *client) request(t transfer) request {
 	from, to := accountName(t.from), accountName(t.to)
-	if t.workflow {
-		return request{key: c.nextKey(), body: fmt.Appendf(nil, `{"from":%q,"to":%q,"amount":%d}`, from, to, t.amount)}
+	payment := fmt.Appendf(nil, `{"from":%q,"to":%q,"amount":%d}`, from, to, t.amount)
+	switch t.way {
+	case byWorkflow:
+		return request{key: c.nextKey(), body: payment}
+	case byEvent:
+		return request{key: c.nextKey(), path: "/events/moved", body: payment}
 	}
-	return request{key: c.nextKey(), path: from + "/transfer", body: fmt.Appendf(nil, `{"to":%q,"amount":%d}`, to, t.amount)}
+	return request{key: c.nextKey(), path: accountPath + from + "/transfer", body: fmt.Appendf(nil, `{"to":%q,"amount":%d}`, to, t.amount)}
 }
 
 // repeat asks again what has been answered: the answers must be the same.

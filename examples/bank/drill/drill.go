@@ -3,7 +3,8 @@
 //
 // It starts its own program as a server on a data directory, opens accounts, and
 // has clients transfer money between them at random over HTTP, each request with
-// an idempotency key, or as a workflow with an id. In the middle of that it kills the server with SIGKILL,
+// an idempotency key, or as a workflow with an id; every fourth as a workflow, and
+// every fourth as an event. In the middle of that it kills the server with SIGKILL,
 // starts it again on the same data, and goes on. Whoever got no answer asks again
 // with the same key until there is one.
 //
@@ -86,7 +87,9 @@ func (c *config) validate() error {
 
 // Main runs the drill and returns the exit code. The last line of stdout is
 // "drill: ok transfers=N kills=N lost=0 doubled=0 recovery_ms=N
-// workflows=N", where workflows are among the transfers, with exit code 0, or "drill: FAILED …" with 1; a wrong flag is 2. Progress goes to stderr.
+// workflows=N events=N", where workflows and events are among the transfers, with
+// exit code 0, or "drill: FAILED …" with 1; a wrong flag is 2. Progress goes to
+// stderr.
 //
 // SIGINT and SIGTERM end the drill, which has failed then.
 func Main(ctx context.Context, arguments []string, stdout, stderr io.Writer) (code int) {

@@ -71,7 +71,7 @@ func bankWith(fault string) *holdfast.App {
 			bank.Deposit.Send(ctx, move.To, move.Amount)
 			return left, nil
 		}),
-		bank.Workflows(),
+		bank.Events(), bank.Workflows(),
 		bank.Balance.Handle(holdfast.NoInput(func(ctx *holdfast.ReadContext[bank.Account]) (int64, error) {
 			return ctx.State.Balance, nil
 		})))
@@ -95,7 +95,7 @@ func runDrill(t *testing.T, ctx context.Context, fault string, arguments ...stri
 
 func TestASoundBankPasses(t *testing.T) {
 	code, stdout, stderr := runDrill(t, t.Context(), "", "--accounts", "40", "--kills", "3", "--duration", "1500ms")
-	want := regexp.MustCompile(`^drill: ok transfers=[1-9]\d* kills=3 lost=0 doubled=0 recovery_ms=\d+ workflows=[1-9]\d*\n$`)
+	want := regexp.MustCompile(`^drill: ok transfers=[1-9]\d* kills=3 lost=0 doubled=0 recovery_ms=\d+ workflows=[1-9]\d* events=[1-9]\d*\n$`)
 	if code != 0 || !want.MatchString(stdout) {
 		t.Fatalf("got exit code %d and %q, want 0 and %v\n%s", code, stdout, want, stderr)
 	}

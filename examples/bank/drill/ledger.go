@@ -7,8 +7,16 @@ type transfer struct {
 	from, to int // accounts
 	amount   int64
 	refused  bool
-	workflow bool // or an update
+	way      way
 }
+
+// way is how a transfer is made: what is neither of these is an update.
+type way int
+
+const (
+	byWorkflow way = iota
+	byEvent
+)
 
 // ledger is what the answers say every account must hold.
 type ledger struct {

@@ -10,6 +10,7 @@ import (
 type report struct {
 	transfers     int // answered, refusals included
 	workflows     int // of those
+	events        int // of those
 	kills         int
 	lost, doubled int           // transfers
 	recovery      time.Duration // the longest, from starting the process to its first answer
@@ -37,6 +38,6 @@ func (r *report) why() string {
 // String gives the fields of the last line. Readers find them by name: new ones
 // go to the end.
 func (r *report) String() string {
-	return fmt.Sprintf("transfers=%d kills=%d lost=%d doubled=%d recovery_ms=%d workflows=%d",
-		r.transfers, r.kills, r.lost, r.doubled, r.recovery.Milliseconds(), r.workflows)
+	return fmt.Sprintf("transfers=%d kills=%d lost=%d doubled=%d recovery_ms=%d workflows=%d events=%d",
+		r.transfers, r.kills, r.lost, r.doubled, r.recovery.Milliseconds(), r.workflows, r.events)
 }

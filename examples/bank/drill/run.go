@@ -120,7 +120,7 @@ func (d *drill) openAccounts(ctx context.Context) error {
 	c := d.newClient("open", 0)
 	defer c.web.CloseIdleConnections()
 	for i := range d.config.accounts {
-		r := request{key: c.nextKey(), path: accountName(i) + "/deposit", body: fmt.Appendf(nil, "%d", openingBalance)}
+		r := request{key: c.nextKey(), path: accountPath + accountName(i) + "/deposit", body: fmt.Appendf(nil, "%d", openingBalance)}
 		for range 2 {
 			got, err := c.ask(ctx, r)
 			if err != nil {
@@ -158,8 +158,11 @@ func (d *drill) transferAndKill(ctx context.Context, directory string) error {
 	for _, c := range d.clients {
 		d.report.transfers += len(c.done)
 		for _, t := range c.done {
-			if t.workflow {
+			switch t.way {
+			case byWorkflow:
 				d.report.workflows++
+			case byEvent:
+				d.report.events++
 			}
 		}
 	}
@@ -286,7 +289,7 @@ func (d *drill) ledger() *ledger {
 func (d *drill) balances(ctx context.Context, c *client) ([]int64, error) {
 	balances := make([]int64, d.config.accounts)
 	for i := range balances {
-		got, err := c.ask(ctx, request{path: accountName(i) + "/balance"})
+		got, err := c.ask(ctx, request{path: accountPath + accountName(i) + "/balance"})
 		if err == nil {
 			balances[i], err = got.number()
 		}
