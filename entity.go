@@ -152,13 +152,18 @@ func (h *handlerDeclaration) answer(body []byte, output any) error {
 // submit hands a request to the handler over from outside.
 func (h *handlerDeclaration) submit(c *ClientContext, key string, input any, opts []SendOption) (client.Reply, error) {
 	r, err := h.request(key, input)
+	r.Operation, r.OneWay = client.Submit, true
+	return submit(c, r, err, opts)
+}
+
+// submit hands a request over from outside, unless it could not be made.
+func submit(c *ClientContext, r client.Request, err error, opts []SendOption) (client.Reply, error) {
 	if err != nil {
 		return client.Reply{}, err
 	}
 	for _, o := range opts {
 		o.forSend(&r)
 	}
-	r.Operation, r.OneWay = client.Submit, true
 	return c.invoke(r)
 }
 

@@ -3,6 +3,7 @@ package holdfast
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/holdfast-io/holdfast/client"
 	"github.com/holdfast-io/holdfast/internal/msg"
@@ -127,6 +128,9 @@ func outcomeOf(err error) *msg.Error {
 	}
 	if out.Code == "" {
 		out.Code = msg.CodeFailed
+	}
+	if out.Message == "" { // whoever does not know the code reads words all the same
+		out.Message = strings.ReplaceAll(out.Code, "_", " ")
 	}
 	return out
 }

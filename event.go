@@ -59,6 +59,15 @@ func (v Event[E]) Send(s Sender, e E, opts ...SendOption) {
 	send(s, r, err, opts)
 }
 
+// Submit raises the event from outside, without waiting; durable when Submit
+// returns without an error. What Send says of refusals is true here.
+func (v Event[E]) Submit(c *ClientContext, e E, opts ...SendOption) error {
+	r, err := v.declaration.request(&e)
+	r.OneWay = true
+	_, err = submit(c, r, err, opts)
+	return err
+}
+
 func (d *eventDeclaration) request(e any) (r client.Request, err error) {
 	payload, err := d.form.encode(e)
 	r = client.Request{Operation: client.Raise, Handler: d.name, Body: payload.Body, ContentType: payload.ContentType}

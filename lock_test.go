@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -263,6 +264,16 @@ func TestEventsAndLocksOnAServer(t *testing.T) {
 		}
 		if err := b.moved.Raise(c, transferred{"alice", "bob", 5000}); !errors.Is(err, holdfast.ErrConflict) {
 			t.Fatalf("got %v, want a conflict", err)
+		}
+		if err := errors.Join(b.moved.Submit(c, transferred{"carol", "dave", 7}, holdfast.IdempotencyKey("k")),
+			b.moved.Submit(c, transferred{"carol", "dave", 7}, holdfast.IdempotencyKey("k"))); err != nil {
+			t.Fatal(err)
+		}
+		for balance("dave") != 7 { // nobody waits for it
+			runtime.Gosched()
+		}
+		if n := balance("carol"); n != -7 {
+			t.Fatalf("carol has %d, want -7: it was submitted once", n)
 		}
 		run, err := b.transfer.Submit(c, "", transferred{"alice", "bob", 100})
 		if err != nil {

@@ -351,13 +351,7 @@ func (s Signal[T]) Send(from Sender, id string, v T, opts ...SendOption) {
 // run has ended.
 func (s Signal[T]) Submit(c *ClientContext, id string, v T, opts ...SendOption) error {
 	r, err := s.request(id, &v)
-	if err != nil {
-		return err
-	}
-	for _, o := range opts {
-		o.forSend(&r)
-	}
-	_, err = c.invoke(r)
+	_, err = submit(c, r, err, opts)
 	return err
 }
 

@@ -140,6 +140,9 @@ func (i *Ingress) admitHandler(kind *served, r *msg.Request) *msg.Error {
 				r.Handler, r.Target.Kind)
 		}
 		writes = h.Mode != msg.ModeRead && h.Mode != msg.ModeQuery
+		if h.Input == nil && isNothing(r.Payload) {
+			r.Payload = msg.Payload{} // a repeat that says it otherwise is the same request
+		}
 	case msg.OperationDelete, msg.OperationRestart, msg.OperationResolve:
 		writes = true
 	}

@@ -364,3 +364,22 @@ func TestADoorDescribesWhatIsServed(t *testing.T) {
 		t.Errorf("a door of nothing that is not open answers %v, want that recovery is not over", err)
 	}
 }
+
+// TestNoInputIsWrittenInOneWay: so that a repeat which says it in another way is
+// the same request.
+func TestNoInputIsWrittenInOneWay(t *testing.T) {
+	for _, c := range []struct{ contentType, body, want string }{
+		{"", "", ""}, {"", "null", ""}, {"application/json", "{}", ""},
+		{"", "[]", "[]"}, {"application/octet-stream", "{}", "{}"},
+	} {
+		p := now(msg.Reply{})
+		r := deposit()
+		r.Payload = msg.Payload{ContentType: c.contentType, Body: []byte(c.body)}
+		if err := openIngress(p).Do(t.Context(), r).Err; err != nil {
+			t.Fatal(err)
+		}
+		if got := string(p.commands()[0].Request.Payload.Body); got != c.want {
+			t.Errorf("%+v: got %q", c, got)
+		}
+	}
+}

@@ -40,6 +40,15 @@ func Input(contentType string, body []byte) (msg.Payload, *msg.Error) {
 	return msg.Payload{Body: value}, nil
 }
 
+// isNothing says that a payload is one of the ways to write no input.
+func isNothing(p msg.Payload) bool {
+	if !isJSON(p.ContentType) {
+		return false
+	}
+	body := string(p.Body)
+	return body == "null" || body == "{}"
+}
+
 func invalid(format string, args ...any) *msg.Error {
 	return msg.Errorf(msg.CodeInvalidArgument, msg.ClassInvalidArgument, format, args...)
 }

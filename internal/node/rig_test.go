@@ -56,7 +56,7 @@ type order struct {
 
 func (s *script) Describe() program.Description {
 	return program.Description{App: "script", CodeVersion: s.version, Kinds: []msg.Kind{{Name: "cell", Handlers: []msg.Handler{
-		{Name: "do", Mode: msg.ModeUpdate}, {Name: "look", Mode: msg.ModeRead},
+		{Name: "do", Mode: msg.ModeUpdate, Input: []byte(`{"type":"object"}`)}, {Name: "look", Mode: msg.ModeRead},
 	}}}}
 }
 
