@@ -198,7 +198,7 @@ func (p *Partition) tellEnd(i *instance, told *ending, index msg.Index) {
 	}
 	for _, id := range told.local {
 		reply := told.reply
-		reply.Invocation = id
+		reply.Invocation, reply.Workflow = id, told.workflow
 		p.answered(id, index, reply)
 	}
 	p.answered(p.endOf(i.ref), index, msg.Reply{Found: true, Workflow: told.workflow})

@@ -122,12 +122,27 @@ func (c *conn) Invoke(ctx context.Context, r client.Request) (client.Reply, erro
 		return client.Reply{}, clientError(err, false)
 	}
 	request.Traceparent = client.Traceparent(ctx)
+	if r.Wait && isStart(&request) && request.OnConflict == msg.ConflictAttach {
+		if reply, ended := Throughout(ctx, c.Door, &request); ended {
+			return answerOf(ctx, &msg.Request{Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow, Target: request.Target}, &reply, false)
+		}
+	}
 	reply, unknown := c.identified(ctx, &request)
 	if r.Wait && isStart(&request) && reply.Err == nil && !hasEnded(&reply) {
 		request, reply = c.ending(ctx, &request, reply.Invocation)
 		unknown = false // it has begun
 	}
 	return answerOf(ctx, &request, &reply, unknown)
+}
+
+// Throughout begins a workflow and waits for its end in one request: a record and
+// a request less than one after the other. If that did not come to the end, for
+// whatever reason, the start may be made once more: its id makes it the same.
+func Throughout(ctx context.Context, d Door, start *msg.Request) (reply msg.Reply, ended bool) {
+	call := *start
+	call.Operation, call.Wait = msg.OperationCall, true
+	reply = d.Do(ctx, &call)
+	return msg.Reply{Found: true, Workflow: reply.Workflow}, hasEnded(&reply)
 }
 
 // ending waits for the end of a workflow that was started, and gives the last

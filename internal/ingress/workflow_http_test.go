@@ -75,7 +75,8 @@ func TestWorkflowsInProcessAsOverHTTP(t *testing.T) {
 	}
 }
 
-// TestStartAndWaitAsksForTheEndOnceItHasBegun, and gives what it came to.
+// TestStartAndWaitAsksForTheEndOnceItHasBegun, if one request did not come to the
+// end, and gives what it came to.
 func TestStartAndWaitAsksForTheEndOnceItHasBegun(t *testing.T) {
 	door := func() *scriptedDoor {
 		return &scriptedDoor{answer: func(_ context.Context, r *msg.Request) msg.Reply {
@@ -92,6 +93,7 @@ func TestStartAndWaitAsksForTheEndOnceItHasBegun(t *testing.T) {
 		t.Errorf("got %s, %v, want %s", reply.Body, err, want)
 	}
 	want := []msg.Request{
+		{Operation: msg.OperationCall, Wait: true, Mode: msg.ModeWorkflow, Target: seven, Handler: msg.HandlerRun, Payload: payload("5")},
 		{Operation: msg.OperationSubmit, Mode: msg.ModeWorkflow, Target: seven, Handler: msg.HandlerRun, Payload: payload("5")},
 		{Operation: msg.OperationDescribe, Mode: msg.ModeWorkflow, Target: seven, Wait: true},
 	}

@@ -256,7 +256,7 @@ type Reply struct {
 	State       *Snapshot
 	Status      Status
 	Keys        []string
-	Workflow    *Workflow   // OperationDescribe, OperationHistory
+	Workflow    *Workflow   // OperationDescribe, OperationHistory; OperationCall of a workflow that has ended since
 	Workflows   []*Workflow // OperationList of a workflow kind: one for each of Keys
 	Reminders   []Reminder
 	Parked      []Parked

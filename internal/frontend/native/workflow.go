@@ -57,6 +57,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, path *segments) 
 	request := &msg.Request{
 		Operation: msg.OperationSubmit, Mode: msg.ModeWorkflow, Handler: msg.HandlerRun, Target: path.run(),
 	}
+	began := h.now()
 	wait, err := h.startParameters(r, request)
 	if err != nil {
 		return writeError(w, err)
@@ -71,6 +72,12 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, path *segments) 
 		request.Target.Key = client.RunID(request.Target.Kind, request.Identity.IdempotencyKey)
 	}
 	started := *request // the door keeps the other
+	if wait > 0 && started.OnConflict == msg.ConflictAttach {
+		if reply, ended := h.throughout(r.Context(), &started, wait); ended {
+			return writeStarted(w, &started, &reply)
+		}
+		wait = h.leftOf(wait, began)
+	}
 	reply := h.do(r.Context(), request)
 	if reply.Err != nil {
 		return writeError(w, reply.Err)
@@ -79,6 +86,18 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, path *segments) 
 		reply = h.ending(r.Context(), &started, reply.Invocation, wait)
 	}
 	return writeStarted(w, &started, &reply)
+}
+
+// throughout begins a workflow and waits for its end, no longer than asked.
+func (h *Handler) throughout(ctx context.Context, start *msg.Request, wait time.Duration) (reply msg.Reply, ended bool) {
+	waiting, cancel := context.WithTimeout(ctx, h.untilDeadline(start, wait))
+	defer cancel()
+	return ingress.Throughout(waiting, h.door, start)
+}
+
+// leftOf is what is left of a wait that began at a time.
+func (h *Handler) leftOf(wait time.Duration, began time.Time) time.Duration {
+	return max(0, wait-h.now().Sub(began))
 }
 
 // startParameters reads ?wait=, ?on_conflict=, and ?delay= or ?at=.
