@@ -289,7 +289,7 @@ func (k *servedKind) describe() msg.Kind {
 	for _, b := range k.bindings {
 		handlers = append(handlers, b.declaration)
 		if b.workflow != nil { // its signals and queries are bound with it
-			kind.Retention, handlers = b.workflow.retain, d.declared()
+			kind.Retention, kind.Tombstones, handlers = b.workflow.retain, b.workflow.tombstones, d.declared()
 		}
 	}
 	for _, h := range handlers {

@@ -76,6 +76,7 @@ type workflowOptions struct {
 	run func(p *appProgram, x *workflow.Context, input msg.Payload) (msg.Payload, *msg.Error)
 	lockOptions
 	retain     time.Duration
+	tombstones bool
 	panicFails bool
 	schedules  []*workflowSchedule
 }
@@ -89,6 +90,12 @@ func (b *WorkflowBinding[In]) addTo(a *App) { b.binding.addTo(a) }
 // default is the server's, seven days unless configured.
 func (b *WorkflowBinding[In]) Retain(d time.Duration) *WorkflowBinding[In] {
 	b.binding.workflow.retain = d
+	return b
+}
+
+// Tombstones keeps the ids of runs taken when their retention is over.
+func (b *WorkflowBinding[In]) Tombstones() *WorkflowBinding[In] {
+	b.binding.workflow.tombstones = true
 	return b
 }
 

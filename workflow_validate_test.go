@@ -53,12 +53,12 @@ func TestWorkflowsAndActivitiesAreDescribed(t *testing.T) {
 	holdfast.NewQuery[void, int](w, "q")
 	a := holdfast.NewActivity[void, void]("b", holdfast.Doc("acts"))
 	app := holdfast.NewApp("app", a.Handle(func(context.Context, void) (void, error) { return void{}, nil }, holdfast.Concurrency(3)),
-		w.Handle(func(*holdfast.WorkflowContext, int) (string, error) { return "", nil }).Retain(time.Hour).PanicFails(),
+		w.Handle(func(*holdfast.WorkflowContext, int) (string, error) { return "", nil }).Retain(time.Hour).Tombstones().PanicFails(),
 		wfScore.Handle(score))
 	wants(t, app)
 	d := app.Program().Describe()
 	integer := []byte(`{"format":"int64","type":"integer"}`)
-	want := []msg.Kind{{Name: "w", Form: msg.FormWorkflow, Doc: "does it", Retention: time.Hour, Handlers: []msg.Handler{
+	want := []msg.Kind{{Name: "w", Form: msg.FormWorkflow, Doc: "does it", Retention: time.Hour, Tombstones: true, Handlers: []msg.Handler{
 		{Name: "q", Mode: msg.ModeQuery, Output: integer},
 		{Name: "run", Mode: msg.ModeWorkflow, Doc: "does it", Input: integer, Output: []byte(`{"type":"string"}`)},
 		{Name: "s", Mode: msg.ModeSignal, Input: []byte(`{"type":"boolean"}`)},

@@ -41,6 +41,9 @@ func start7(change func(*msg.Request)) msg.Request {
 	return r
 }
 
+// throughout makes a start one that waits for the end.
+func throughout(r *msg.Request) { r.Operation, r.Wait = msg.OperationCall, true }
+
 // of7 is what the server is asked about transfer 7.
 func of7(operation msg.Operation) msg.Request {
 	return msg.Request{Operation: operation, Mode: msg.ModeWorkflow, Target: seven}
@@ -70,8 +73,8 @@ func TestWorkflowCommandsAskAndPrint(t *testing.T) {
 		{"workflow start transfer 7 --on-conflict reject --idempotency-key k --header Tenant=blue", started, start7(func(r *msg.Request) {
 			r.OnConflict, r.Identity.IdempotencyKey, r.Headers = msg.ConflictReject, "k", []msg.Header{{Name: "tenant", Value: "blue"}}
 		}), "7\n"},
-		{"workflow start transfer 7 --wait", msg.Reply{Workflow: completedRun}, start7(nil), "completed { \"n\": 5 }\n"},
-		{"workflow start transfer 7 --wait --json", msg.Reply{Workflow: completedRun}, start7(nil), completedJSON},
+		{"workflow start transfer 7 --wait", msg.Reply{Workflow: completedRun}, start7(throughout), "completed { \"n\": 5 }\n"},
+		{"workflow start transfer 7 --wait --json", msg.Reply{Workflow: completedRun}, start7(throughout), completedJSON},
 		{"workflow describe transfer 7", msg.Reply{Workflow: completedRun}, of7(msg.OperationDescribe),
 			"workflow  transfer 7\nstatus    completed\nstarted   2026-03-01T12:00:00Z\nended     2026-03-01T12:00:01Z\nresult    {\"n\":5}\n"},
 		{"workflow describe transfer 7", msg.Reply{Workflow: failedRun}, of7(msg.OperationDescribe),

@@ -190,7 +190,7 @@ func (p *Partition) expire(i *instance) {
 
 // armRetention makes sure that a workflow that has ended is forgotten in time.
 func (p *Partition) armRetention(i *instance, w *msg.Workflow) {
-	if !w.Status.Ended() || i.owned.ttl != nil {
+	if !w.Status.Ended() || i.owned.ttl != nil || w.Tombstone {
 		return
 	}
 	retention := p.config.Limits.WorkflowRetention
@@ -207,11 +207,17 @@ func (p *Partition) armRetention(i *instance, w *msg.Workflow) {
 	})
 }
 
-// forgetWorkflow deletes a workflow whose retention is over.
+// forgetWorkflow deletes a workflow whose retention is over, or all of it but
+// that it was there.
 func (p *Partition) forgetWorkflow(i *instance) {
-	r := p.record(msg.RecordStep)
-	r.Instance = i.ref
-	r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
+	r := p.recordOf(i)
+	if w := i.workflow(); i.kind != nil && i.kind.Tombstones {
+		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeClear, Field: msg.JournalField})
+		r.Workflow = &msg.Workflow{Run: w.Run, Status: w.Status, Input: w.Input, CodeVersion: w.CodeVersion,
+			StartedAt: w.StartedAt, EndedAt: w.EndedAt, Tombstone: true}
+	} else {
+		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
+	}
 	p.commit(r)
 	p.release(i)
 }

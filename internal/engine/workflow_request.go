@@ -53,7 +53,7 @@ func (p *Partition) refuseForWorkflow(r *msg.Request, h *handler, w msg.Waiter) 
 			"%s has ended; it is %s and takes no signals", r.Target, known.Status)})
 	case h.Mode == msg.ModeWorkflow:
 		same := known.Input == bodyFingerprint(r.Payload)
-		if r.OnConflict == msg.ConflictReplace || r.OnConflict == msg.ConflictAttach && same {
+		if r.OnConflict == msg.ConflictReplace || r.OnConflict == msg.ConflictAttach && same && !known.Tombstone {
 			return false
 		}
 		p.answer(w, i.index, msg.Reply{Err: conflicts(r.Target, known, same)})
@@ -90,6 +90,8 @@ func (p *Partition) requestDescribe(r *msg.Request, w msg.Waiter) {
 	switch {
 	case i == nil || i.workflow() == nil:
 		p.answer(w, p.index, msg.Reply{})
+	case r.Wait && i.workflow().Tombstone:
+		p.answer(w, i.index, msg.Reply{Err: msg.Errorf(msg.CodeNotFound, msg.ClassNotFound, "%s", conflicts(i.ref, i.workflow(), true).Message)})
 	case r.Wait && !i.workflow().Status.Ended():
 		p.wait(p.endOf(i.ref), r, w)
 	default:

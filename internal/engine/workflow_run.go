@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -19,7 +20,7 @@ func (p *Partition) meet(in *input, w *msg.Workflow) {
 			p.terminate(in.target, "another run replaces it")
 		}
 		p.beginRun(in)
-	case m.OnConflict == msg.ConflictReject || !same:
+	case m.OnConflict == msg.ConflictReject || !same || w.Tombstone:
 		p.complete(in, &msg.Outcome{Err: conflicts(in.target.ref, w, same)})
 	case w.Status.Ended():
 		p.complete(in, &msg.Outcome{Output: w.Output, Err: w.Err})
@@ -36,6 +37,10 @@ func bodyFingerprint(b msg.Payload) msg.Fingerprint {
 }
 
 func conflicts(ref msg.Ref, w *msg.Workflow, same bool) *msg.Error {
+	if w.Tombstone {
+		return msg.Errorf(msg.CodeAlreadyExists, msg.ClassConflict,
+			"%s was %s at %s, and its result is not kept any more; use another id", ref, w.Status, w.EndedAt.Std().Format(time.RFC3339))
+	}
 	if same {
 		return msg.Errorf(msg.CodeAlreadyExists, msg.ClassConflict, "%s exists already and is %s", ref, w.Status)
 	}

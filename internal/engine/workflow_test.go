@@ -336,6 +336,40 @@ func TestAWorkflowThatWaitsForALongTimeIsNotForgottenAndOneThatHasEndedIs(t *tes
 	r.sameAfterReplay()
 }
 
+// TestATombstoneKeepsTheID: without what was in it, and through a restart.
+func TestATombstoneKeepsTheID(t *testing.T) {
+	kept := flow
+	kept.Tombstones = true
+	r := newRig(t, 2, Limits{WorkflowRetention: time.Hour}, kept, thing("add", "get"))
+	r.program["add"], r.program["get"], r.program[msg.HandlerRun] = add, get, interpret
+	wantOutput(t, r.begin("w", deed{Do: "call", Name: "x"}).one(t), "1")
+	r.advance(2 * time.Hour)
+	for range 2 {
+		for name, a := range map[string]*told{
+			"the same input":        r.begin("w", deed{Do: "call", Name: "x"}),
+			"another one":           r.begin("w", deed{Do: "call", Name: "y"}),
+			"a submission":          r.ask(msg.Request{Operation: msg.OperationSubmit, Target: flowRef("w"), Handler: msg.HandlerRun, Payload: script(deed{Do: "call", Name: "x"})}),
+			"whoever must be first": r.ask(msg.Request{Operation: msg.OperationSubmit, Target: flowRef("w"), Handler: msg.HandlerRun, OnConflict: msg.ConflictReject}),
+		} {
+			if got := a.one(t); got.Err == nil || got.Err.Code != msg.CodeAlreadyExists {
+				t.Errorf("%s: got %+v, want %s", name, got, msg.CodeAlreadyExists)
+			}
+		}
+		if w := r.describe("w"); w.Status != msg.WorkflowCompleted || len(w.Output.Body) > 0 || !w.Tombstone {
+			t.Errorf("got %+v, want that it has completed, and nothing more", w)
+		}
+		if got := r.call(msg.Request{Operation: msg.OperationDescribe, Target: flowRef("w"), Wait: true}); got.Err == nil || got.Err.Code != msg.CodeNotFound {
+			t.Errorf("the result: got %+v, want %s", got, msg.CodeNotFound)
+		}
+		if got := r.signal("w", "late"); got.Err == nil || got.Err.Code != msg.CodeConflict {
+			t.Errorf("a signal: got %+v, want a conflict", got)
+		}
+		r.advance(100 * time.Hour)
+		r.restart(nil)
+	}
+	r.sameAfterReplay()
+}
+
 func TestAWorkflowIsListedByStatus(t *testing.T) {
 	r := newFlowRig(t, Limits{})
 	ids := map[msg.Partition][]string{}

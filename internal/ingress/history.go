@@ -34,8 +34,8 @@ func AppendStarted(b []byte, request *msg.Request, reply *msg.Reply) []byte {
 }
 
 // AppendWorkflow appends {"id","name","status","run","code_version",
-// "started_at","ended_at","result","error","paused","cancelling","parked",
-// "promises"}. A workflow that has not ended has no result, error and ended_at,
+// "started_at","ended_at","result","error","tombstone","paused","cancelling",
+// "parked","promises"}. A workflow that has not ended has no result, error and ended_at,
 // and what is not the case is left out. promises are those that wait to be
 // completed from outside, as {"step","id"}.
 func AppendWorkflow(b []byte, target msg.Ref, reply *msg.Reply) []byte {
@@ -54,6 +54,7 @@ func appendStanding(b []byte, target msg.Ref, reply *msg.Reply) []byte {
 	w := reply.Workflow
 	b = appendSummary(b, w)
 	switch {
+	case w.Tombstone: // nothing else is kept
 	case w.Status == msg.WorkflowCompleted:
 		b = append(b, `,"result":`...)
 		b = appendValue(b, w.Output)
@@ -91,7 +92,11 @@ func appendSummary(b []byte, w *msg.Workflow) []byte {
 	b = appendTime(b, w.StartedAt)
 	if w.Status.Ended() {
 		b = append(b, `,"ended_at":`...)
-		return appendTime(b, w.EndedAt)
+		b = appendTime(b, w.EndedAt)
+		if w.Tombstone {
+			b = append(b, `,"tombstone":true`...)
+		}
+		return b
 	}
 	if w.Paused {
 		b = append(b, `,"paused":true`...)

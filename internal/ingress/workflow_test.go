@@ -248,6 +248,8 @@ func TestHowAWorkflowStands(t *testing.T) {
 			`"failed","run":12,"started_at":"2026-03-01T12:00:00Z","ended_at":"2026-03-01T12:00:01Z","error":{"class":3,"code":"insufficient_funds","message":"no"}}`},
 		{msg.Reply{Workflow: ended(msg.WorkflowCancelled, &msg.Error{Code: msg.CodeCancelled, Class: msg.ClassConflict})},
 			`"cancelled","run":12,"started_at":"2026-03-01T12:00:00Z","ended_at":"2026-03-01T12:00:01Z","error":{"class":3,"code":"cancelled","message":""}}`},
+		{msg.Reply{Workflow: &msg.Workflow{Run: 12, Status: msg.WorkflowCompleted, StartedAt: noon, EndedAt: noon + 1e9, Tombstone: true}},
+			`"completed","run":12,"started_at":"2026-03-01T12:00:00Z","ended_at":"2026-03-01T12:00:01Z","tombstone":true}`},
 		{msg.Reply{Workflow: ended(msg.WorkflowTerminated, nil)}, `"terminated","run":12,"started_at":"2026-03-01T12:00:00Z","ended_at":"2026-03-01T12:00:01Z"}`},
 	} {
 		if got := string(ingress.AppendWorkflow(nil, seven, &c.reply)); got != prefix+c.want {

@@ -539,6 +539,7 @@ type Kind struct {
 	Strict        bool          // only handlers with Creates create
 	Initialised   bool          // creating takes turns in ModeWorkflow, of HandlerCreate
 	Retention     time.Duration // of workflows that have ended; 0 is the default
+	Tombstones    bool          // a workflow whose retention is over leaves its id taken
 	Handlers      []Handler     // sorted by name
 }
 

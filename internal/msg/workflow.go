@@ -79,6 +79,7 @@ type Workflow struct {
 	Locks       []LockKey // that the run holds or waits for, in the order in which they are taken
 	Chain       []Holder  // who waits for the run, directly or not, and holds locks
 	Hold        Holder    // under whose locks the run was begun; zero: nobody's
+	Tombstone   bool      // its retention is over: nothing is kept but that it was there, and how it ended
 }
 
 // DeliveryKind says what a run is told. The numbers are on the wire.

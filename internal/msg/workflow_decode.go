@@ -65,6 +65,8 @@ func (w *Workflow) decodeLocks(d *Decoder) {
 		w.Chain = append(w.Chain, d.holder())
 	case 16:
 		w.Hold = d.holder()
+	case 17:
+		w.Tombstone = d.Bool()
 	default:
 		d.Unknown()
 	}

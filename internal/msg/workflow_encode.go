@@ -27,7 +27,8 @@ func AppendWorkflow(b []byte, w *Workflow) []byte {
 	for i := range w.Chain {
 		b = appendHolderElement(b, 15, &w.Chain[i])
 	}
-	return appendHolderField(b, 16, &w.Hold)
+	b = appendHolderField(b, 16, &w.Hold)
+	return AppendBoolField(b, 17, w.Tombstone)
 }
 
 // AppendWorkflowField appends how a workflow stands as a sub-message.

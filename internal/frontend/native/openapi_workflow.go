@@ -77,7 +77,8 @@ func workflowMembers() object {
 		"status": described(object{"enum": []string{"scheduled", "running", "completed", "failed", "cancelled", "terminated"}},
 			"scheduled is what a delayed start answers"),
 		"started_at": timeSchema, "ended_at": timeSchema, "result": object{}, "error": reference("ErrorObject"),
-		"paused": flag, "cancelling": flag,
+		"tombstone": described(object{"type": "boolean"}, "Its retention is over: result, error and history are not kept"),
+		"paused":    flag, "cancelling": flag,
 		"parked": properties("reason since waiting", object{"reason": stringSchema, "since": timeSchema, "waiting": integerSchema}),
 		"promises": object{"type": "array", "items": properties("step id", object{
 			"step": integerSchema, "id": described(object{"type": "string"}, "To resolve or reject it by")})},
