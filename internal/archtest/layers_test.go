@@ -40,6 +40,7 @@ var layers = []struct {
 	{"internal/ingress", 4},
 	{"internal/partition/driver", 4},
 	{"internal/recovery", 4},
+	{"internal/replay", 5},
 	{"internal/node", 5}, // the composition of host, loops, executors and ingress
 	{"internal/frontend/*", 5},
 	{"server", 6},

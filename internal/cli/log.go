@@ -24,14 +24,14 @@ func (c *commands) log() *cobra.Command {
 		Args:  cobra.ArbitraryArgs, // RunE knows better what is wrong with them
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			if len(arguments) > 0 {
-				return usagef("%q is not a command of %s: verify or dump", arguments[0], cmd.CommandPath())
+				return usagef("%q is not a command of %s: verify, dump or replay", arguments[0], cmd.CommandPath())
 			}
-			return usagef("name what to do with the log: verify or dump")
+			return usagef("name what to do with the log: verify, dump or replay")
 		},
 	}
 	var dir string
 	cmd.PersistentFlags().StringVar(&dir, "data", server.DataDirDefault, "the data `directory`")
-	cmd.AddCommand(c.logVerify(&dir), c.logDump(&dir))
+	cmd.AddCommand(c.logVerify(&dir), c.logDump(&dir), c.logReplay(&dir))
 	return cmd
 }
 

@@ -109,3 +109,13 @@ func (p *Partition) State(ref msg.Ref) msg.Snapshot {
 	}
 	return msg.Snapshot{}
 }
+
+// Look is how an instance stands, with its state.
+func (p *Partition) Look(ref msg.Ref) (reply msg.Reply) {
+	if i := p.instances[ref]; i != nil {
+		state := i.snapshot()
+		reply = describe(i)
+		reply.State, reply.Found = &state, i.exists || reply.Workflow != nil
+	}
+	return reply
+}
