@@ -258,7 +258,7 @@ func TestUsageErrors(t *testing.T) {
 		{"serve data", `"data" is too much`},
 		{"serve --partitions 2000", "it must be from 1 to 1024"},
 		{"serve --listen 7070", "it must be host:port"},
-		{"log", "verify or dump"},
+		{"log", "verify, dump or replay"},
 		{"log vrfy", `"vrfy" is not a command of holdfast log`},
 		{"cal account alice", "Did you mean this?"},
 	} {

@@ -36,6 +36,12 @@ type recordLine struct {
 	Discarded   []string         `json:"discarded,omitempty"`
 	Attempts    []attemptLine    `json:"attempts,omitempty"`
 	Pruned      msg.Index        `json:"pruned,omitempty"`
+	Workflow    *standingLine    `json:"workflow,omitempty"`
+	Tasks       []taskLine       `json:"tasks,omitempty"`
+	TasksEnded  []string         `json:"tasks_ended,omitempty"`
+	Locks       []lockLine       `json:"locks,omitempty"`
+	Prepared    *preparedLine    `json:"prepared,omitempty"`
+	Decided     string           `json:"decided,omitempty"`
 	Kinds       []kindLine       `json:"kinds,omitempty"`
 	Epoch       msg.Epoch        `json:"epoch,omitempty"`
 	CodeVersion string           `json:"code_version,omitempty"`
@@ -63,6 +69,10 @@ type messageLine struct {
 	Session        string       `json:"session,omitempty"`
 	Invocation     string       `json:"invocation,omitempty"`
 	Reminder       string       `json:"reminder,omitempty"`
+
+	Hold  string        `json:"hold,omitempty"`
+	Chain []string      `json:"chain,omitempty"`
+	Keys  []lockKeyLine `json:"keys,omitempty"`
 }
 
 type headerLine struct {
@@ -77,14 +87,15 @@ type errorLine struct {
 }
 
 type changeLine struct {
-	Kind         string     `json:"kind"`
-	Field        string     `json:"field,omitempty"`
-	Key          string     `json:"key,omitempty"`
-	Value        *valueLine `json:"value,omitempty"`
-	StateVersion uint32     `json:"state_version,omitempty"`
-	Base         msg.Index  `json:"base,omitempty"`
-	Offset       uint32     `json:"offset,omitempty"`
-	Remove       uint32     `json:"remove,omitempty"`
+	Kind         string       `json:"kind"`
+	Entry        *journalLine `json:"entry,omitempty"`
+	Field        string       `json:"field,omitempty"`
+	Key          string       `json:"key,omitempty"`
+	Value        *valueLine   `json:"value,omitempty"`
+	StateVersion uint32       `json:"state_version,omitempty"`
+	Base         msg.Index    `json:"base,omitempty"`
+	Offset       uint32       `json:"offset,omitempty"`
+	Remove       uint32       `json:"remove,omitempty"`
 }
 
 type reminderLine struct {
@@ -209,6 +220,8 @@ func lineOf(frame *host.Frame, position msg.Position, r *msg.Record) recordLine 
 		Remind: each(r.Remind, reminderOf), Forget: r.Forget,
 		Answers: each(r.Answers, answerOf), DeadLetters: each(r.DeadLetters, deadLetterOf),
 		Discarded: each(r.Discarded, msg.InvocationID.String), Attempts: each(r.Attempts, attemptOf),
+		Workflow: standingOf(r.Workflow), Tasks: each(r.Tasks, taskOf), TasksEnded: each(r.TasksEnded, taskText),
+		Locks: each(r.Locks, lockOf), Prepared: preparedOf(r.Prepared), Decided: invocationText(r.Decided),
 		Pruned: r.Pruned, Kinds: each(r.Kinds, kindOf), Epoch: r.Epoch, CodeVersion: r.CodeVersion,
 	}
 	if r.Accepted != nil {
@@ -233,10 +246,8 @@ func messageOf(m *msg.Message) messageLine {
 		Headers: each(m.Headers, headerOf), Traceparent: m.Traceparent, Deadline: timeOf(m.Deadline), NotBefore: timeOf(m.NotBefore),
 		Error: errorOf(m.Err), IdempotencyKey: m.Identity.IdempotencyKey,
 		Session:    sessionText(m.Identity.Session, m.Identity.SessionNumber),
-		Invocation: invocationText(m.Invocation), Reminder: m.Reminder,
-	}
-	if !m.ReplyTo.Invocation.IsZero() {
-		line.ReplyTo = fmt.Sprintf("%d:%s", m.ReplyTo.Origin, m.ReplyTo.Invocation)
+		Invocation: invocationText(m.Invocation), Reminder: m.Reminder, ReplyTo: replyToText(m.ReplyTo),
+		Hold: holderText(m.Hold), Chain: each(m.Chain, holderText), Keys: each(m.Keys, lockKeyOf),
 	}
 	return line
 }
@@ -244,6 +255,9 @@ func messageOf(m *msg.Message) messageLine {
 func headerOf(h msg.Header) headerLine { return headerLine(h) }
 
 func changeOf(c msg.Change) changeLine {
+	if entry := journaled(&c); entry != nil {
+		return changeLine{Kind: "journal", Entry: entry}
+	}
 	return changeLine{
 		Kind: nameOf(changeKindNames[:], int(c.Kind)), Field: c.Field, Key: c.Key, Value: valueOf(c.Value),
 		StateVersion: c.StateVersion, Base: c.Base, Offset: c.Offset, Remove: c.Remove,
@@ -285,6 +299,7 @@ var messageKindNames = [...]string{
 	msg.MessageLockRelease: "lock_release", msg.MessageEventPrepare: "event_prepare", msg.MessageEventCommit: "event_commit",
 	msg.MessageEventAbort: "event_abort", msg.MessageEventAck: "event_ack", msg.MessageActivityTask: "activity_task",
 	msg.MessageActivityOutcome: "activity_outcome", msg.MessageSignal: "signal", msg.MessageTimer: "timer",
+	msg.MessageDelete: "delete", msg.MessageExists: "exists",
 }
 
 var changeKindNames = [...]string{

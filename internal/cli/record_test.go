@@ -58,3 +58,37 @@ func TestRecordsAreShown(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordsOfWorkflowsAreShown: what they say of workflows, activities, locks and
+// events, and entries of journals as what they are.
+func TestRecordsOfWorkflowsAreShown(t *testing.T) {
+	const bigID, second = "00030000000000070000000000000009", "1970-01-01T00:00:01Z"
+	holder := msg.Holder{Workflow: msg.Ref{Kind: "transfer", Key: "7"}, Run: 12}
+	entry := msg.Entry{Time: 1e9, Deliveries: []msg.Delivery{{Kind: msg.DeliveryStart, Payload: payload("5")}},
+		Steps: []msg.Step{{Kind: msg.StepCall, Name: "withdraw of account/alice", Hash: msg.Fingerprint{1}}}}
+	flow := &msg.Record{
+		Kind: msg.RecordStep, Index: 13, Instance: holder.Workflow,
+		Changes: []msg.Change{{Kind: msg.ChangeAppend, Field: msg.JournalField, Value: msg.AppendEntry(nil, &entry)}},
+		Outbox: []*msg.Message{{Kind: msg.MessageLockRequest, Hold: holder, Chain: []msg.Holder{holder}, Keys: []msg.LockKey{{Ref: alice, Shared: true}},
+			ReplyTo: msg.ReplyTo{Target: holder.Workflow, Run: 12, Step: 3}}},
+		Workflow: &msg.Workflow{Run: 12, Status: msg.WorkflowRunning, Paused: true, Cancelling: true, Promises: []msg.StepNumber{4},
+			Callers: []msg.ReplyTo{{Origin: 3, Invocation: anID}}, Locks: []msg.LockKey{{Ref: alice}}, Hold: holder},
+		Tasks:      []msg.Task{{Run: 12, Step: 2, Activity: "mail", Input: payload("1"), Attempt: 1, Err: &msg.Error{Code: "busy"}, Handler: "mailed"}},
+		TasksEnded: []msg.TaskName{{Run: 12, Step: 1}},
+		Locks:      []msg.LockChange{{Holder: holder, Released: true}},
+		Prepared:   &msg.Prepared{Event: anID, Changes: []msg.Change{{Kind: msg.ChangeRoot, Value: []byte("1")}}, Forget: []string{"x"}},
+		Decided:    anID,
+	}
+	want := `{"frame":7,"position":11,"kind":"step","partition":0,"index":13,"instance":{"kind":"transfer","key":"7"},` +
+		`"changes":[{"kind":"journal","entry":{"time":"` + second + `","deliveries":[{"kind":"start","payload":5}],"steps":[{"kind":"call","name":"withdraw of account/alice"}]}}],` +
+		`"outbox":[{"kind":"lock_request","reply_to":"transfer/7 12/3","hold":"transfer/7#12","chain":["transfer/7#12"],"keys":[{"kind":"account","key":"alice","shared":true}]}],` +
+		`"workflow":{"run":12,"status":"running","paused":true,"cancelling":true,"callers":["3:` + bigID + `"],"promises":["step 4"],` +
+		`"locks":[{"kind":"account","key":"alice"}],"hold":"transfer/7#12"},` +
+		`"tasks":[{"task":"12/2","activity":"mail","input":1,"attempt":1,"error":{"code":"busy"},"handler":"mailed"}],"tasks_ended":["12/1"],` +
+		`"locks":[{"holder":"transfer/7#12","released":true}],` +
+		`"prepared":{"event":"` + bigID + `","changes":[{"kind":"root","value":1}],"forget":["x"]},"decided":"` + bigID + `"}`
+	got, err := json.Marshal(lineOf(&host.Frame{Number: 7}, 11, flow))
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+}

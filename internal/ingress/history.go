@@ -120,18 +120,6 @@ func AppendRuns(b []byte, name string, reply *msg.Reply, limit int) []byte {
 	return appendNext(b, cursor(next))
 }
 
-// stepKinds are the words for what a workflow asks for.
-var stepKinds = [...]string{
-	msg.StepCall: "call", msg.StepSend: "send", msg.StepActivity: "activity", msg.StepLocal: "local", msg.StepTimer: "timer",
-	msg.StepChild: "child", msg.StepPromise: "promise", msg.StepPatch: "patch", msg.StepCancel: "cancel",
-	msg.StepEvent: "event", msg.StepLock: "lock", msg.StepFinish: "finish",
-}
-
-// deliveryKinds are the words for what a workflow is told.
-var deliveryKinds = [...]string{
-	msg.DeliveryStart: "start", msg.DeliveryOutcome: "outcome", msg.DeliverySignal: "signal", msg.DeliveryCancel: "cancel",
-}
-
 // AppendHistory appends what AppendWorkflow does, with the journal as
 // "entries":[{"time","deliveries":[{"kind","name","step","payload"}],"steps":
 // [{"number","kind","name","promise","outcome"}]}].
@@ -233,7 +221,7 @@ func appendDeliveries(b []byte, deliveries []msg.Delivery) []byte {
 	for i := range deliveries {
 		d := &deliveries[i]
 		b = append(appendComma(b, i), `{"kind":`...)
-		b = appendString(b, deliveryKinds[d.Kind])
+		b = appendString(b, d.Kind.String())
 		switch d.Kind {
 		case msg.DeliveryOutcome:
 			b = append(b, `,"step":`...)
@@ -254,7 +242,7 @@ func appendStep(b []byte, s *msg.Step, id msg.PromiseID, o *outcome) []byte {
 	b = append(b, `{"number":`...)
 	b = strconv.AppendUint(b, uint64(id.Step), 10)
 	b = append(b, `,"kind":`...)
-	b = appendString(b, stepKinds[s.Kind])
+	b = appendString(b, s.Kind.String())
 	if s.Name != "" {
 		b = append(b, `,"name":`...)
 		b = appendString(b, s.Name)

@@ -93,6 +93,11 @@ const (
 	DeliveryCancel                          // the workflow is asked to stop
 )
 
+// String is the word for what a run is told, also in histories.
+func (k DeliveryKind) String() string {
+	return [...]string{"", "start", "outcome", "signal", "cancel"}[k]
+}
+
 // Delivery is one thing that a run of a workflow is told.
 type Delivery struct {
 	Kind    DeliveryKind
@@ -120,6 +125,11 @@ const (
 	StepLock                         // keys were asked for; an outcome is delivered when they are held
 	StepFinish                       // waits until what was sent is done; an outcome is delivered
 )
+
+// String is the word for what a workflow asks for, also in histories.
+func (k StepKind) String() string {
+	return [...]string{"", "call", "send", "activity", "local", "timer", "child", "promise", "patch", "cancel", "event", "lock", "finish"}[k]
+}
 
 // Step is one thing that a workflow asked for. Its number is its place in the
 // run.
