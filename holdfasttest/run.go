@@ -38,6 +38,9 @@ func Run(t testing.TB, app *holdfast.App, test func(w *World), opts ...Option) {
 	for _, o := range opts {
 		o(&r.options)
 	}
+	if err := checkFakes(app.Program(), r.options.fakes); err != nil {
+		t.Fatal(err)
+	}
 	if seed := os.Getenv(seedVariable); seed != "" {
 		r.repeat(seed)
 		return
@@ -71,6 +74,15 @@ type options struct {
 	rates      world.Rates
 	everywhere bool
 	memory     bool
+	fakes      []holdfast.Part
+}
+
+// Fakes runs activities that are bound here instead of those of the app, with what
+// surrounds them: timeouts, retries, lost attempts, crashes. A fake is bound as the
+// real one is, Charge.Handle(fake); how an attempt is repeated is said by the app's
+// binding. Local activities and steps are part of the workflow and stay as they are.
+func Fakes(parts ...holdfast.Part) Option {
+	return func(o *options) { o.fakes = append(o.fakes, parts...) }
 }
 
 // Seeds says how many worlds are simulated; the default is 20.
@@ -119,6 +131,27 @@ func (w *World) Always(name string, holds func(s State) bool) { w.world.Always(n
 // goes on until it is, for a day of virtual time at most.
 func (w *World) Eventually(name string, holds func(s State) bool) {
 	w.world.Eventually(name, checked(holds))
+}
+
+// Cools is a monitor of liveness: a state in which something is owed is hot, and it
+// fails if that is so for longer than a time without a moment in which it is not,
+// or still is when everything has come to its end. Time goes on while the server is
+// down: give it more than it takes when nothing goes wrong. What is seen is what is
+// durable, each time that something becomes durable.
+func (w *World) Cools(name string, within time.Duration, hot func(s State) bool) {
+	var since time.Time
+	w.Always(name, func(s State) bool {
+		switch now := w.Now(); {
+		case !hot(s):
+			since = time.Time{}
+		case since.IsZero():
+			since = now
+		default:
+			return now.Sub(since) <= within
+		}
+		return true
+	})
+	w.Finally(name, func(s State) bool { return !hot(s) })
 }
 
 // Finally adds what has to be true when everything has come to its end, and
@@ -194,7 +227,7 @@ func (r *runner) config(seed uint64) world.Config {
 
 // run lives through one world.
 func (r *runner) run(c world.Config) world.Result {
-	c.Program = r.app.Program()
+	c.Program = withFakes(r.app.Program(), r.options.fakes)
 	inner := world.New(c)
 	w := &World{world: inner, random: rand.New(rand.NewPCG(c.Seed, 1<<36))}
 	if r.test(w); w.clients == 0 {
