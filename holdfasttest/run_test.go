@@ -240,3 +240,31 @@ func TestChancesAreThoseOfTheSeed(t *testing.T) {
 		t.Errorf("got %v", drawn)
 	}
 }
+
+// TestAWorkflowThatIsNotTheSameTwiceIsFound: a clock of its own decides what it
+// asks for, and the failure says where.
+func TestAWorkflowThatIsNotTheSameTwiceIsFound(t *testing.T) {
+	readings, odd := 0, holdfast.NewWorkflow[int, int]("odd")
+	app := holdfast.NewApp("odd", count.Handle(doCount), ask.Handle(doAsk), total.Handle(doTotal),
+		odd.Handle(func(ctx *holdfast.WorkflowContext, _ int) (int, error) {
+			if readings++; readings%2 == 1 { // as time.Now() would
+				if err := ctx.Sleep(time.Hour); err != nil {
+					return 0, err
+				}
+			}
+			return count.Call(ctx, "one", holdfast.None)
+		}))
+	r := recorded(t, app, func(w *holdfasttest.World) {
+		readings = 0
+		w.Do(func(c *holdfast.ClientContext) {
+			if _, err := odd.Call(c, "w", 1); err != nil {
+				w.Fatalf("odd: %v", err)
+			}
+		})
+	}, holdfasttest.CrashEverywhere())
+	for _, want := range []string{"odd/w is parked", "step 1 was recorded as timer", "the code now asks at", "run_test.go", "for call tally/one count"} {
+		if !strings.Contains(r.failure, want) {
+			t.Errorf("got %q, want %q in it", r.failure, want)
+		}
+	}
+}

@@ -86,9 +86,13 @@ func (s *Server) begin() {
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := fmt.Fscanln(output, &s.address); err != nil {
+	var address string
+	if _, err := fmt.Fscanln(output, &address); err != nil {
 		s.end()
 		s.t.Fatalf("the process does not serve: %v", err)
+	}
+	if s.address != address { // the first time; clients may be reading it after that
+		s.address = address
 	}
 }
 

@@ -34,8 +34,9 @@ type process struct {
 	told       msg.Position // loops know that the log is durable up to it
 	executors  executors
 	activities activities
-	failed     bool // the log has failed
-	flushing   int  // loops that have not taken their last checkpoints
+	failed     bool   // the log has failed
+	flushing   int    // loops that have not taken their last checkpoints
+	stopped    string // what has been parked last, and why
 }
 
 // box is what a loop has been told and has not taken.
@@ -246,12 +247,26 @@ func (p *process) wakeAt(loop int, at time.Duration) {
 	})
 }
 
+// report notes what has stopped.
+func (p *process) report(reports []msg.Reply) {
+	for n := range reports {
+		for _, parked := range reports[n].Parked {
+			p.world.trace.line(p.world.clock, "%s is parked: %s", parked.Target, parked.Reason)
+			p.stopped = fmt.Sprintf("; %s is parked: %s", parked.Target, parked.Reason)
+		}
+		for _, letter := range reports[n].DeadLetters {
+			p.world.trace.line(p.world.clock, "%s %s was given up: %s", letter.Message.Target, letter.Message.Handler, letter.Reason)
+		}
+	}
+}
+
 // carry carries out what a turn asks for: what the live driver does, and the
 // node behind it.
 func (p *process) carry(i int, out *partition.Output) {
 	if out.Appended {
 		p.commitSoon()
 	}
+	p.report(out.Reports)
 	for n := range out.Routed {
 		r := &out.Routed[n]
 		p.world.watch.routed(r)

@@ -104,7 +104,7 @@ func (w *World) hopesHold() bool {
 func (w *World) unsettled() string {
 	for _, c := range w.clients {
 		if !c.done {
-			return c.Name + " waits"
+			return c.Name + " waits" + w.stopped()
 		}
 	}
 	for i := range w.hopes {
@@ -113,4 +113,12 @@ func (w *World) unsettled() string {
 		}
 	}
 	return w.busy()
+}
+
+// stopped says what has been parked last, as it may be the reason.
+func (w *World) stopped() string {
+	if w.process == nil {
+		return ""
+	}
+	return w.process.stopped
 }
