@@ -28,6 +28,8 @@ func (r *recorder) Name() string { return "TestThis" }
 func (r *recorder) Log(args ...any)                 { fmt.Fprintln(&r.logs, args...) }
 func (r *recorder) Logf(format string, args ...any) { fmt.Fprintf(&r.logs, format+"\n", args...) }
 
+func (r *recorder) Errorf(format string, args ...any) { r.failure += fmt.Sprintf(format, args...) }
+
 func (r *recorder) Fatal(args ...any) { panic(failure(fmt.Sprint(args...))) }
 
 func (r *recorder) Fatalf(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }

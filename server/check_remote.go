@@ -108,35 +108,6 @@ func (r remote) turn(ctx context.Context, target msg.Ref) (*msg.Turn, error) {
 		return nil, nil
 	}
 	return &msg.Turn{Mode: msg.ModeQuery, Message: &msg.Message{Target: target},
-		State:    msg.Snapshot{Fields: journal(history.Journal)},
+		State:    msg.Snapshot{Fields: msg.Journal(history.Journal)},
 		Workflow: &msg.Workflow{Run: history.Run, Status: msg.WorkflowRunning}}, nil
 }
-
-// journal is the journal of a run as the fields of a state.
-type journal [][]byte
-
-var _ msg.Fields = journal(nil)
-
-// Names implements msg.Fields.
-func (j journal) Names() []string { return []string{msg.JournalField} }
-
-// IsList implements msg.Fields.
-func (j journal) IsList(string) bool { return true }
-
-// Entry implements msg.Fields.
-func (j journal) Entry(string, string) ([]byte, bool) { return nil, false }
-
-// Entries implements msg.Fields.
-func (j journal) Entries(string, func(string, []byte) bool) {}
-
-// Items implements msg.Fields.
-func (j journal) Items(_ string, yield func(int, []byte) bool) {
-	for i, item := range j {
-		if !yield(i, item) {
-			return
-		}
-	}
-}
-
-// Len implements msg.Fields.
-func (j journal) Len(string) int { return len(j) }

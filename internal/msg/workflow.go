@@ -150,6 +150,36 @@ type Entry struct {
 	Steps      []Step
 }
 
+// Journal is the encoded entries of a journal as the fields of an instance that
+// has nothing else.
+type Journal [][]byte
+
+var _ Fields = Journal(nil)
+
+// Names implements Fields.
+func (j Journal) Names() []string { return []string{JournalField} }
+
+// IsList implements Fields.
+func (j Journal) IsList(string) bool { return true }
+
+// Entry implements Fields.
+func (j Journal) Entry(string, string) ([]byte, bool) { return nil, false }
+
+// Entries implements Fields.
+func (j Journal) Entries(string, func(string, []byte) bool) {}
+
+// Items implements Fields.
+func (j Journal) Items(_ string, yield func(int, []byte) bool) {
+	for i, item := range j {
+		if !yield(i, item) {
+			return
+		}
+	}
+}
+
+// Len implements Fields.
+func (j Journal) Len(string) int { return len(j) }
+
 // Retry says how an activity that has failed is tried again.
 type Retry struct {
 	First         time.Duration // before the second attempt
