@@ -24,8 +24,7 @@ func (p *Partition) setAside(in *input, o *msg.Outcome) {
 		room := acceptBytesMax
 		p.acceptInput(in, &room)
 	}
-	r := p.record(msg.RecordStep)
-	r.Instance = i.ref
+	r := p.recordOf(i)
 	if in.recorded {
 		r.Attempts = append(r.Attempts, msg.AttemptCount{Input: p.fingerprint(in)})
 	}
@@ -90,8 +89,7 @@ func (p *Partition) bounce(in *input, o *msg.Outcome) {
 // becomes a dead letter; whoever waits hears of it.
 func (p *Partition) toDeadLetters(in *input, err *msg.Error, reason string) {
 	o := &msg.Outcome{Err: err}
-	r := p.record(msg.RecordStep)
-	r.Instance = in.target.ref
+	r := p.recordOf(in.target)
 	p.consume(r, in, o)
 	if !in.external {
 		p.stats.DeadLettered++

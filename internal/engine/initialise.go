@@ -18,8 +18,7 @@ func (i *instance) initialising() bool {
 // the queue.
 func (p *Partition) initialise(in *input) {
 	p.putBack(in)
-	r := p.record(msg.RecordStep)
-	r.Instance = in.target.ref
+	r := p.recordOf(in.target)
 	r.Workflow = &msg.Workflow{
 		Run: p.index + 1, Status: msg.WorkflowRunning, Begin: []msg.Delivery{{Kind: msg.DeliveryStart}},
 		CodeVersion: p.config.CodeVersion, StartedAt: p.now,

@@ -76,8 +76,7 @@ func (p *Partition) grant(in *input) {
 		p.failVisit(in, tooLate(in))
 		return
 	}
-	r := p.record(msg.RecordStep)
-	r.Instance = i.ref
+	r := p.recordOf(i)
 	shared := m.Keys[placeOf(m, i.ref)].Shared
 	if findHolder(i.locks(), m.Hold) == nil {
 		r.Locks = append(r.Locks, msg.LockChange{Holder: m.Hold, Shared: shared})

@@ -8,8 +8,7 @@ import (
 // complete consumes an input together with everything it caused.
 func (p *Partition) complete(in *input, o *msg.Outcome) {
 	i := in.target
-	r := p.record(msg.RecordStep)
-	r.Instance = i.ref
+	r := p.recordOf(i)
 	if err := p.refusal(i, o); err != nil {
 		o = &msg.Outcome{Err: err}
 	}

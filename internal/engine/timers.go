@@ -180,8 +180,7 @@ func (p *Partition) expire(i *instance) {
 	case i.owned.asleep || i.live != nil && (i.live.running != nil || i.live.waiting() > 0) || len(p.fence(i).holders) > 0 || i.prepared() != nil:
 		p.armTTLAt(i, p.now+msg.Time(i.kind.IdleTTL))
 	default:
-		r := p.record(msg.RecordStep)
-		r.Instance = i.ref
+		r := p.recordOf(i)
 		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeDelete})
 		p.commit(r)
 		p.release(i)

@@ -316,8 +316,7 @@ func (p *Partition) faultTurn(i *instance, g *group, reason string, park bool) {
 // completeTurn writes down a turn together with everything it caused.
 func (p *Partition) completeTurn(entry *run, o *msg.Outcome) {
 	i, g := entry.target, entry.group
-	r := p.record(msg.RecordStep)
-	r.Instance = i.ref
+	r := p.recordOf(i)
 	for _, in := range g.inputs {
 		p.consume(r, in, o)
 	}

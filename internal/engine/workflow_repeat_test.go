@@ -97,6 +97,36 @@ func TestResumingWhatRunsChangesNothing(t *testing.T) {
 	want(t, r.operate(msg.OperationResume, "w"), msg.CodeConflict)
 }
 
+// TestALateRepeatDoesNotUndoWhatCameAfterIt: a request may arrive once more, long
+// after it was answered. Found by a simulated market, seed 19.
+func TestALateRepeatDoesNotUndoWhatCameAfterIt(t *testing.T) {
+	one, two := msg.SessionID{1}, msg.SessionID{2}
+	for name, identities := range map[string][2]msg.Identity{
+		"two sessions": {{Session: one, SessionNumber: 1}, {Session: two, SessionNumber: 1}},
+		"one session":  {{Session: one, SessionNumber: 1}, {Session: one, SessionNumber: 2}},
+		"two keys":     {{IdempotencyKey: "a"}, {IdempotencyKey: "b"}},
+		"one key":      {{IdempotencyKey: "a"}, {IdempotencyKey: "a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newFlowRig(t, Limits{})
+			r.begin("w", deed{Do: "await"})
+			pause := msg.Request{Operation: msg.OperationPause, Target: flowRef("w"), Identity: identities[0]}
+			resume := msg.Request{Operation: msg.OperationResume, Target: flowRef("w"), Identity: identities[1]}
+			for _, q := range []msg.Request{pause, resume, pause} {
+				r.call(q) // of the last, the answer may be that its session has gone on
+			}
+			if r.describe("w").Paused {
+				t.Error("a repeat has paused the run after it was resumed")
+			}
+			r.restart(nil)
+			if r.call(pause); r.describe("w").Paused {
+				t.Error("a repeat has paused the run after a restart")
+			}
+			r.sameAfterReplay()
+		})
+	}
+}
+
 func TestResumingGoesOnWithWhatIsPausedAndParked(t *testing.T) {
 	r := newFlowRig(t, Limits{AttemptsMax: 1})
 	r.begin("w", deed{Do: "activity", Name: "pay"})

@@ -149,27 +149,36 @@ func (p *Partition) requestTerminate(r *msg.Request, w msg.Waiter) {
 }
 
 func (p *Partition) requestPause(r *msg.Request, w msg.Waiter) {
+	id := identityOf(r, " pause") // no handler has such a name
+	if p.repeated(r, id, msg.Fingerprint{}, w) {
+		return
+	}
 	if i := p.runningWorkflow(r.Target, msg.WorkflowNone, w); i != nil {
-		p.answer(w, p.setPaused(i, true), msg.Reply{Found: true})
+		p.answer(w, p.setPaused(i, true, r, id), msg.Reply{Found: true})
 	}
 }
 
-// setPaused says whether a workflow takes steps.
-func (p *Partition) setPaused(i *instance, paused bool) msg.Index {
-	w := *i.workflow()
-	if w.Paused == paused {
+// setPaused says whether a workflow takes steps. That it was said is remembered: a
+// repeat must not undo what was said after it.
+func (p *Partition) setPaused(i *instance, paused bool, r *msg.Request, id identity) msg.Index {
+	w, record := *i.workflow(), p.recordOf(i)
+	if w.Paused != paused {
+		w.Paused, record.Workflow = paused, &w
+	}
+	if p.done(record, r, id, msg.Fingerprint{}); empty(record) {
 		return i.index
 	}
-	w.Paused = paused
-	r := p.record(msg.RecordStep)
-	r.Instance, r.Workflow = i.ref, &w
-	p.commit(r)
-	return r.Index
+	p.commit(record)
+	return record.Index
 }
 
 // resumeWorkflow lets a workflow go on that is paused, parked or both. One that
 // goes on anyway may have been resumed by this very request.
 func (p *Partition) resumeWorkflow(r *msg.Request, w msg.Waiter) {
+	id := identityOf(r, " resume") // no handler has such a name
+	if p.repeated(r, id, msg.Fingerprint{}, w) {
+		return
+	}
 	i := p.find(r.Target)
 	parked := i != nil && i.live != nil && i.live.parked != nil
 	if !parked {
@@ -179,7 +188,7 @@ func (p *Partition) resumeWorkflow(r *msg.Request, w msg.Waiter) {
 	}
 	index := i.index
 	if i.workflow() != nil {
-		index = p.setPaused(i, false)
+		index = p.setPaused(i, false, r, id)
 	}
 	if parked {
 		p.unpark(i)
@@ -189,7 +198,7 @@ func (p *Partition) resumeWorkflow(r *msg.Request, w msg.Waiter) {
 }
 
 // done remembers in a record that an operation was done, which a repeat must not
-// do again. The others need no memory: a repeat finds what it asks for.
+// do again. The others need no memory: what they ask for stays so.
 func (p *Partition) done(record *msg.Record, r *msg.Request, id identity, body msg.Fingerprint) {
 	p.remember(record, msg.Answer{Invocation: r.Invocation, Status: msg.StatusCompleted, Body: body}, id)
 }
@@ -213,8 +222,7 @@ func (p *Partition) requestRestart(r *msg.Request, w msg.Waiter) {
 	}
 	p.giveTurnUp(i)
 	known := *i.workflow()
-	record := p.record(msg.RecordStep)
-	record.Instance = i.ref
+	record := p.recordOf(i)
 	p.cancelChildren(record, i)
 	p.returnLocks(record, i, &known)
 	p.dropOutstanding(record, i)

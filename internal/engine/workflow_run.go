@@ -51,8 +51,7 @@ func conflicts(ref msg.Ref, w *msg.Workflow, same bool) *msg.Error {
 // beginRun writes down that a run begins. Its first turn comes after that.
 func (p *Partition) beginRun(in *input) {
 	i, m := in.target, in.message
-	r := p.record(msg.RecordStep)
-	r.Instance = i.ref
+	r := p.recordOf(i)
 	p.consume(r, in, &msg.Outcome{})
 	if i.entries() > 0 {
 		r.Changes = append(r.Changes, msg.Change{Kind: msg.ChangeClear, Field: msg.JournalField})
@@ -73,8 +72,7 @@ func (p *Partition) beginRun(in *input) {
 func (p *Partition) attachCaller(in *input, w *msg.Workflow) {
 	attached := *w
 	attached.Callers = slices.Clip(w.Callers)
-	r := p.record(msg.RecordStep)
-	r.Instance = in.target.ref
+	r := p.recordOf(in.target)
 	p.consume(r, in, &msg.Outcome{})
 	if p.addCaller(r, in, &attached) {
 		r.Workflow = &attached
@@ -218,8 +216,7 @@ func (p *Partition) endOf(ref msg.Ref) msg.InvocationID {
 func (p *Partition) terminate(i *instance, why string) msg.Index {
 	p.giveTurnUp(i)
 	w := *i.workflow()
-	r := p.record(msg.RecordStep)
-	r.Instance = i.ref
+	r := p.recordOf(i)
 	p.cancelChildren(r, i)
 	p.dropOutstanding(r, i)
 	told := p.endRun(r, i, &w, msg.WorkflowTerminated, msg.Payload{}, msg.Errorf(msg.CodeCancelled, msg.ClassConflict, "%s was terminated: %s", i.ref, why))

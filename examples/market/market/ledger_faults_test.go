@@ -90,7 +90,7 @@ func TestEachFaultIsFound(t *testing.T) {
 			l.wallet("bob", func(w *Wallet) { w.Exchanges.Clear(); w.Exchanges.Append("e-2", "e-1") })
 		}, "ann and bob saw the exchanges of both in different orders"},
 		{"a schedule fires twice", func(l *ledger) { l.diary.Censuses.Put("census@1", 2) }, "census census@1 was noted 2 times"},
-		{"a question is forgotten", func(l *ledger) { l.desk.Questions = []Question{{}} }, "1 questions wait at the desk"},
+		{"a question is forgotten", func(l *ledger) { l.desk.Questions = []Question{{Order: "o-2"}, {Order: "o-1"}} }, "a question of order o-1 waits at the desk"},
 		{"a lock stays", func(l *ledger) { l.leftover["locks"] = `[{"kind":"shop"}]` }, `there are locks: [{"kind":"shop"}]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

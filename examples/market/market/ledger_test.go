@@ -27,6 +27,13 @@ type ledger struct {
 	leftover map[string]string // what operators can list, and must be empty
 }
 
+func newLedger() ledger {
+	return ledger{
+		completed: map[string]Order{}, failed: map[string]Order{}, applied: map[string]Exchange{}, refused: map[string]Exchange{},
+		wallets: map[string]Wallet{}, stocks: map[ShopID]Stock{}, tills: map[ShopID]Till{}, leftover: map[string]string{},
+	}
+}
+
 // faults lists what does not fit.
 func (l *ledger) faults() (list []string) {
 	for _, check := range []func() []string{l.money, l.goods, l.orders, l.exchanges, l.rest} {
@@ -164,8 +171,10 @@ func (l *ledger) rest() (list []string) {
 			list = append(list, fmt.Sprintf("census %s was noted %d times", name, times))
 		}
 	}
-	if len(l.desk.Questions) > 0 {
-		list = append(list, fmt.Sprintf("%d questions wait at the desk", len(l.desk.Questions)))
+	for _, q := range l.desk.Questions {
+		if _, failed := l.failed[q.Order]; !failed { // of one that has ended without an answer it may be left
+			list = append(list, fmt.Sprintf("a question of order %s waits at the desk", q.Order))
+		}
 	}
 	for what, content := range l.leftover {
 		if content = strings.TrimSpace(content); content != "" {

@@ -93,10 +93,7 @@ func TestAMarketThatIsKilledIsInOrder(t *testing.T) {
 // begin opens wallets and shops.
 func begin(t *testing.T, seed uint64) *drill {
 	s := crashtest.Start(t, seed)
-	d := &drill{T: t, server: s, client: s.Client(), stop: make(chan struct{}), ledger: ledger{
-		completed: map[string]Order{}, failed: map[string]Order{}, applied: map[string]Exchange{}, refused: map[string]Exchange{},
-		wallets: map[string]Wallet{}, stocks: map[ShopID]Stock{}, tills: map[ShopID]Till{}, leftover: map[string]string{},
-	}}
+	d := &drill{T: t, server: s, client: s.Client(), stop: make(chan struct{}), ledger: newLedger()}
 	if _, err := Hold.Call(d.client, "nobody", Claim{}); !errors.Is(err, holdfast.ErrNotFound) {
 		t.Errorf("a wallet that nobody has opened: %v, want %v", err, holdfast.ErrNotFound)
 	}

@@ -70,7 +70,7 @@ var (
 )
 
 const (
-	inspectEvery   = 50 * time.Millisecond
+	inspectEvery   = time.Second
 	inspectionName = "inspection"
 	refillCount    = 20
 )
