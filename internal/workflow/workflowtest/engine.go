@@ -61,34 +61,8 @@ type message struct {
 	origin msg.ReplyTo
 }
 
-// Journal is the journal of a run, as a turn sees it.
+// Journal is the journal of a run.
 type Journal [][]byte
-
-var _ msg.Fields = Journal(nil)
-
-// Names implements msg.Fields.
-func (j Journal) Names() []string { return []string{msg.JournalField} }
-
-// IsList implements msg.Fields.
-func (j Journal) IsList(string) bool { return true }
-
-// Entry implements msg.Fields.
-func (j Journal) Entry(string, string) ([]byte, bool) { return nil, false }
-
-// Entries implements msg.Fields.
-func (j Journal) Entries(string, func(string, []byte) bool) {}
-
-// Items implements msg.Fields.
-func (j Journal) Items(_ string, yield func(int, []byte) bool) {
-	for i, item := range j {
-		if !yield(i, item) {
-			return
-		}
-	}
-}
-
-// Len implements msg.Fields.
-func (j Journal) Len(string) int { return len(j) }
 
 // Steps gives the names of all steps of the journal.
 func (j Journal) Steps() (names []string) {
@@ -194,7 +168,7 @@ func (e *Engine) turn(i *Instance, mode msg.Mode, handler string) *msg.Turn {
 	e.runs++
 	header := i.Header
 	return &msg.Turn{Run: e.runs, Mode: mode, Message: &msg.Message{Target: i.Ref, Handler: handler}, Now: e.Now, Attempt: 1,
-		State: msg.Snapshot{Exists: true, Fields: i.Journal}, Workflow: &header, Previous: i.previous}
+		State: msg.Snapshot{Exists: true, Fields: msg.Journal(i.Journal)}, Workflow: &header, Previous: i.previous}
 }
 
 // Run does what there is to do, until there is nothing left.
