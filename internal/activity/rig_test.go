@@ -2,6 +2,7 @@ package activity_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,13 +174,35 @@ func (r *rig) trace() []string {
 	return heard
 }
 
-// want compares the trace.
+// want compares the trace. What several attempts did at the same instant may be
+// heard in any order; what one attempt did may not.
 func (r *rig) want(lines ...string) {
 	r.t.Helper()
 	synctest.Wait()
-	if got := r.trace(); !slices.Equal(got, lines) {
+	got := r.trace()
+	slices.SortStableFunc(got, byInstantAndAttempt)
+	slices.SortStableFunc(lines, byInstantAndAttempt)
+	if !slices.Equal(got, lines) {
 		r.t.Errorf("heard\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(lines, "\n\t"))
 	}
+}
+
+// byInstantAndAttempt orders lines like "2s done 1: canceled".
+func byInstantAndAttempt(a, b string) int {
+	parse := func(line string) (at time.Duration, attempt int) {
+		var instant, what string
+		if _, err := fmt.Sscanf(strings.ReplaceAll(line, ":", " "), "%s %s %d", &instant, &what, &attempt); err != nil {
+			panic(fmt.Sprintf("%q is no line of a trace: %v", line, err))
+		}
+		at, err := time.ParseDuration(instant)
+		if err != nil {
+			panic(err)
+		}
+		return at, attempt
+	}
+	atA, attemptA := parse(a)
+	atB, attemptB := parse(b)
+	return cmp.Or(cmp.Compare(atA, atB), cmp.Compare(attemptA, attemptB))
 }
 
 // wantNow compares how many attempts there are.
