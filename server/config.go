@@ -33,6 +33,9 @@ type Config struct {
 	// that the process itself answers is answered.
 	WithoutApp bool
 
+	// Frontends serve programs in other processes, beside App: see KAR.
+	Frontends []Frontend
+
 	// DataDir is the directory that holds the log and checkpoints. It is made
 	// if it does not exist.
 	DataDir string

@@ -49,6 +49,7 @@ func New(c Config) (*Server, error) {
 	if c.App != nil {
 		s.program = c.App.Program()
 	}
+	s.program = withFrontends(s.program, c.Frontends)
 	s.start = s.startNode
 	s.gate = newGate(s.program.Describe(), s.metrics.request)
 	s.conn = ingress.NewConn(s.gate)
@@ -135,11 +136,12 @@ func (s *Server) runNode(ctx context.Context, web *web) error {
 		return err
 	}
 	s.metrics.node.watch(n, data.Log().Room)
+	openFrontends(s.config.Frontends, n.Door())
 	s.gate.open(n.Door())
 	close(s.ready)
 	s.config.Logger.Info("serving", "address", s.Addr(), "app", s.program.Describe().App,
 		"data", s.config.DataDir, "started_ms", time.Since(began).Milliseconds())
-	if s.config.WithoutApp {
+	if s.config.WithoutApp && len(s.config.Frontends) == 0 {
 		s.config.Logger.Warn("this server has no application: it serves no kinds, and nothing can be called; " +
 			"run the program of an application instead, which brings its server along")
 	}
@@ -171,6 +173,9 @@ func (s *Server) shutdown(n running, data host.Host) error {
 	logger.Info("shutting down")
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
+	for _, f := range s.config.Frontends {
+		f.Close()
+	}
 	if inside := s.gate.close(ctx); inside > 0 {
 		logger.Warn("requests did not end in time", "requests", inside, "timeout_ms", s.config.ShutdownTimeout.Milliseconds())
 	}
@@ -203,7 +208,7 @@ func (s *Server) serveHTTP(l net.Listener) *web {
 		Version:      Version(),
 	})
 	w := &web{
-		server: native.NewServer(handler, slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)),
+		server: native.NewServer(routed(handler, s.config.Frontends), slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)),
 		ended:  make(chan struct{}),
 	}
 	go func() {

@@ -13,7 +13,7 @@ import (
 // outputs, whoever runs them. What is in impure is below one of them and is
 // the shell that runs it.
 var (
-	pure   = []string{"internal/delta", "internal/fifo", "internal/msg", "internal/engine", "internal/partition", "replica"}
+	pure   = []string{"internal/delta", "internal/fifo", "internal/remote", "internal/msg", "internal/engine", "internal/partition", "replica"}
 	impure = []string{"internal/partition/driver"}
 )
 

@@ -17,9 +17,11 @@ func (c *commands) serve() *cobra.Command {
 		Short: "Run a server without an application of its own",
 		Long: "Run a server without an application of its own, until SIGINT or SIGTERM.\n\n" +
 			"An application that is written in Go brings its server along: its own program\n" +
-			"has the command serve. This one serves no kinds.",
+			"has the command serve. This one serves programs in other processes:\n" +
+			"see holdfast kar.",
 		Args: positional(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			line.Config.Frontends = []server.Frontend{server.KAR(server.KARConfig{})}
 			return line.Serve(cmd.Context(), nil, c.process.Stderr)
 		},
 	}

@@ -11,11 +11,8 @@ import (
 
 // admit refuses what cannot be or has no room.
 func (i *Ingress) admit(r *msg.Request) *msg.Error {
-	if err := i.Ready(); err != nil {
-		if i.state.Load() == stopping {
-			return ErrStopped
-		}
-		return msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%v; try again later", err)
+	if err := i.ready(); err != nil {
+		return err
 	}
 	switch r.Operation {
 	case msg.OperationParked, msg.OperationDeadLetters, msg.OperationLocks:
@@ -50,6 +47,18 @@ func (i *Ingress) admit(r *msg.Request) *msg.Error {
 		return err
 	}
 	return i.admitHandler(kind, r)
+}
+
+// ready refuses everything before the ingress is open, and when it stops.
+func (i *Ingress) ready() *msg.Error {
+	err := i.Ready()
+	switch {
+	case err == nil:
+		return nil
+	case i.state.Load() == stopping:
+		return ErrStopped
+	}
+	return msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%v; try again later", err)
 }
 
 func notFound(format string, args ...any) *msg.Error {

@@ -191,6 +191,23 @@ func (i *Ingress) Ask(r *msg.Request, w msg.Waiter) (leave func()) {
 	return func() { i.leaveAll(all) }
 }
 
+// AskHidden is Ask for a part of the program itself: of a kind that is hidden,
+// with a handler that is known to be there.
+func (i *Ingress) AskHidden(r *msg.Request, w msg.Waiter) (leave func()) {
+	err := i.ready()
+	if err == nil && r.Operation != msg.OperationList {
+		if err = validKey(r); err == nil {
+			err = i.room()
+		}
+	}
+	if err != nil {
+		w.Answer(msg.Reply{Err: err})
+		return func() {}
+	}
+	all := i.bring(r, w)
+	return func() { i.leaveAll(all) }
+}
+
 // concernsAll says whether every partition is asked.
 func (i *Ingress) concernsAll(r *msg.Request) bool {
 	switch r.Operation {

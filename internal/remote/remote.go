@@ -18,6 +18,14 @@ func (t Target) IsService() bool { return t.ID == "" }
 // Key is the key of the actor, as in "app/type/id".
 func (t Target) Key() string { return t.App + "/" + t.Type + "/" + t.ID }
 
+// String names the target for people.
+func (t Target) String() string {
+	if t.IsService() {
+		return "service " + t.Type
+	}
+	return t.Type + "[" + t.ID + "]"
+}
+
 // ParseActor is the inverse of Key.
 func ParseActor(key string) (Target, error) {
 	app, rest, _ := strings.Cut(key, "/")
@@ -35,7 +43,7 @@ type InvocationKind uint8
 const (
 	InvocationCall    InvocationKind = iota + 1 // the caller waits
 	InvocationTell                              // nobody waits
-	InvocationPromise                           // the outcome is kept under the request's id
+	InvocationPromise                           // the outcome is kept under the request's name
 	InvocationDelete                            // the actor is deleted; nobody waits
 )
 
@@ -48,7 +56,7 @@ type Invocation struct {
 	Target      Target
 	Method      string       // of a service: GET, POST, …
 	Path        string       // begins with a slash; of a service: with its query
-	Headers     []msg.Header // of a service
+	Headers     []msg.Header // of a service, as they came
 	ContentType string
 	Body        []byte
 	To          Address       // who is told the outcome; zero: nobody, or who made the request
@@ -58,13 +66,13 @@ type Invocation struct {
 	Parent      string        // the request that asked, for people
 }
 
-// Address says who is told an outcome: who waits for a reply, or a handler of an
-// entity. The zero value is nobody.
+// Address says who is told an outcome: who waits for a reply, or the handler
+// "result" of an entity. The zero value is nobody.
 type Address struct {
 	Reply   msg.ReplyTo
-	Entity  msg.Ref // told by its handler "result"
-	Request string  // of Entity, an actor: the request that called
-	Call    Call    // of Entity, an actor: which call of that request
+	Entity  msg.Ref
+	Request string // of an actor: the request that called
+	Call    Call   // of an actor: which call of that request
 }
 
 // IsZero reports whether nobody is told.
@@ -77,6 +85,9 @@ type Call struct {
 	Occurrence uint32          // from 1
 }
 
+// Key is the key under which a call is remembered.
+func (c *Call) Key() string { return fmt.Sprintf("%x/%d", c.Hash[:], c.Occurrence) }
+
 // Result is how an invocation ended, as HTTP says it.
 type Result struct {
 	Status      uint16
@@ -86,11 +97,18 @@ type Result struct {
 	Failure     string // not empty: the system refused or gave up; Status says in which way, and Body is empty
 }
 
-// Outgoing is something that an invocation sends.
+// Failed makes the result of something that the system refused or gave up.
+func Failed(status uint16, format string, args ...any) Result {
+	return Result{Status: status, Failure: fmt.Sprintf(format, args...)}
+}
+
+// Outgoing is something that an invocation sends: an invocation, an event of a
+// topic, or changes of its actor that count at once.
 type Outgoing struct {
 	Call       Call
 	Invocation Invocation // its Request is the name that it gets if it is new
-	Topic      string     // not empty: Body of Invocation is published there, and nothing else in it counts
+	Topic      string     // not empty: Body of Invocation is published there
+	Changes    []Change   // not empty: reminders and subscriptions of the actor
 }
 
 // ChangeKind says what a change does. The numbers are on the wire.
@@ -112,6 +130,11 @@ const (
 	FieldReminders     = "r"  // values are encoded Reminders, keys their ids
 	FieldSubscriptions = "e"  // values are encoded Subscriptions, keys their ids
 )
+
+// IsState reports whether a field holds state of the application.
+func IsState(field string) bool {
+	return field == FieldState || strings.HasPrefix(field, FieldSubmap)
+}
 
 // Change is one change of an actor's state, reminders or subscriptions.
 type Change struct {
@@ -140,17 +163,22 @@ type Subscription struct {
 
 // Assignment asks a process for one attempt of an invocation.
 type Assignment struct {
-	Token      uint64 // of this invocation step in the server; never 0
+	Token      uint64 // of this invocation and its sequence; never 0
 	Attempt    uint32 // from 1
 	Invocation Invocation
 }
 
 // Completion is what an attempt came to.
 type Completion struct {
+	Token   uint64
+	Attempt uint32
+	Request string
 	Result  Result
-	Changes []Change   // of the actor, since it was entered or since the last completion within
-	Sends   []Outgoing // that have not left yet, in order
-	Lost    string     // not empty: the attempt broke off, for this reason, and nothing else counts; it is made again
+	Tail    *Invocation // the obligation goes to this invocation; Result does not count
+	Release bool        // with Tail to the same actor: the actor is let go in between
+	Changes []Change    // of the actor's state, since it was entered or since the last completion within
+	Sends   []Outgoing  // that have not left yet, in order
+	Lost    string      // not empty: the attempt broke off, for this reason, and nothing else counts; it is made again
 }
 
 // RequestKind says what a process asks of the server. The numbers are on the
@@ -167,13 +195,15 @@ const (
 	RequestTopicCreate                        // the topic Name
 	RequestTopicDelete                        // the topic Name
 	RequestPublish                            // Body to the topic Name
-	RequestInformation                        // about the application; Name is "actors" or "sidecars"; JSON
-	RequestInstances                          // every actor with state of Target.App, and Target.Type if given; JSON
+	RequestSidecars                           // the processes of Target.App; JSON
+	RequestActors                             // the actors of Target.App that are active, and of Target.Type if given; JSON
+	RequestInstances                          // the actors of Target.App that are known, and of Target.Type if given; JSON
 	RequestQuarantined                        // invocations of Target.App that have failed too often; JSON
 	RequestRelease                            // the quarantined request Name is attempted again
 	RequestDrop                               // the quarantined request Name ends with an error
 	RequestPurge                              // everything of Target.App is forgotten
 	RequestDrain                              // what waits at actors of Target.App is forgotten, and its state kept
+	requestKindLast    = RequestDrain
 )
 
 // Request is one thing that a process asks of the server. Lane and Number make
@@ -185,7 +215,6 @@ type Request struct {
 	Target     Target
 	Invocation *Invocation
 	Name       string
-	Issued     bool // RequestAwait: the promise was made here, and may be known to the server only in a moment
 	Token      uint64
 	Attempt    uint32
 	Sends      []Outgoing
@@ -221,11 +250,55 @@ type Entry struct {
 
 // Answer is what the server says to a Request.
 type Answer struct {
-	Result  Result  // RequestInvoke, RequestOperate, RequestAwait, and what is JSON; a Failure refuses any request
-	Found   bool    // QueryEntry; RequestTopicCreate and RequestTopicDelete: it was there
-	Entries []Entry // queries, in the order of field and key
-	Count   uint64  // QueryCount
-	Existed []bool  // RequestChange: for each change, whether there was something that it replaced or took away
-	Counts  []uint64
-	Names   []string // RequestOperate: the names that the promises among Sends have, in order
+	Lane    uint32
+	Number  uint64
+	Result  Result   // of an invocation, and what is JSON; a Failure refuses any request
+	Found   bool     // QueryEntry, RequestTopicCreate, RequestTopicDelete, RequestRelease and RequestDrop: it was there
+	Entries []Entry  // queries, in the order of field and key
+	Count   uint64   // QueryCount, RequestPurge, RequestDrain
+	Counts  []uint64 // RequestChange: for each change, how many entries it replaced or took away
 }
+
+// Hello begins or resumes a session, and says what the process is.
+type Hello struct {
+	Version  uint32 // of the protocol; 1
+	Session  string // random, the same for the life of the process
+	App      string
+	Services []string
+	Types    []string  // of actors
+	Port     uint32    // for people
+	Live     []Attempt // that run, or have ended without the server having heard of it
+	Actors   []Target  // that are active in the process
+	Run      string    // Welcome.Run of the last connection; empty: this is the first
+}
+
+// Attempt names an attempt.
+type Attempt struct {
+	Token   uint64
+	Attempt uint32
+	Request string
+}
+
+// Welcome answers Hello.
+type Welcome struct {
+	Version   uint32
+	Server    string        // the version of the server's program
+	Lease     time.Duration // a session that is not heard of for so long has ended
+	BytesMax  uint32        // of a frame
+	Window    uint32        // bytes of frames that may be sent before a Credit
+	Refused   string        // not empty: why there is no session, and none will be
+	Resumed   bool          // the server knows the session; what it has not answered waits
+	Instances uint32        // how many sessions the application has, for people
+	Run       string        // names this run of the server
+	Stale     bool          // the session ended before it was resumed: what was live is not listened to
+}
+
+// Credit allows further bytes to be sent.
+type Credit struct{ Bytes uint32 }
+
+// Goodbye ends a session, or says that an actor is no longer active.
+type Goodbye struct{ Reason string }
+
+// Inactive says that the application has deactivated an actor: it may be placed
+// anew.
+type Inactive struct{ Actor Target }

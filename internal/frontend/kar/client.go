@@ -1,0 +1,327 @@
+package kar
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/kar"
+	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/remote"
+	"github.com/holdfast-io/holdfast/internal/session"
+)
+
+// client is the session of one process. What is not said otherwise is guarded by
+// Frontend.mu.
+type client struct {
+	f       *Frontend
+	conn    *session.Conn // nil: broken
+	hello   *remote.Hello
+	left    time.Time // when the connection broke
+	goodbye bool
+	dead    bool
+	live    map[uint64]uint32 // attempts that the process said it had when it connected, by token
+
+	out     *queue            // frames that are sent in order, without holding mu
+	askedMu sync.Mutex        // of asked
+	asked   map[uint32]*asked // by lane
+}
+
+// asked is a request that has been brought to an entity.
+type asked struct {
+	number uint64
+	leave  func()
+}
+
+func newClient(f *Frontend, h *remote.Hello) *client {
+	c := &client{f: f, hello: h, asked: map[uint32]*asked{}}
+	c.out = &queue{current: func() *session.Conn {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return c.conn
+	}}
+	return c
+}
+
+// send queues a frame for the connection, if there is one.
+func (c *client) send(t session.FrameType, n remote.Noun) {
+	if c.conn != nil {
+		c.out.put(frame{c.conn, t, n})
+	}
+}
+
+// end says goodbye.
+func (c *client) end(reason string) {
+	if c.conn != nil {
+		conn := c.conn
+		c.out.put(frame{conn, session.FrameGoodbye, &remote.Goodbye{Reason: reason}})
+		c.out.do(conn.End)
+	}
+}
+
+// resume assigns again what the process should be doing: it knows what it has
+// begun. What it says it has, and somebody else does, is stale.
+func (c *client) resume(conn *session.Conn) {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	if c.conn != conn {
+		return
+	}
+	for _, a := range c.f.attempts {
+		if a.at == c {
+			c.send(session.FrameAssignment, &a.Assignment)
+		}
+	}
+	for _, l := range c.hello.Live {
+		if a := c.f.attempts[l.Token]; a != nil && (a.at != c || a.Attempt != l.Attempt) {
+			c.send(session.FrameStale, &l)
+		}
+	}
+}
+
+// take handles a frame of the process.
+func (c *client) take(conn *session.Conn, t session.FrameType, body []byte) error {
+	switch t {
+	case session.FrameRequest:
+		r := new(remote.Request)
+		if err := remote.Decode("Request", body, r); err != nil {
+			return err
+		}
+		c.requested(r)
+	case session.FrameCompletion:
+		completion := new(remote.Completion)
+		if err := remote.Decode("Completion", body, completion); err != nil {
+			return err
+		}
+		c.completed(completion)
+	case session.FrameInactive:
+		var i remote.Inactive
+		if err := remote.Decode("Inactive", body, &i); err != nil {
+			return err
+		}
+		c.f.mu.Lock()
+		if key := i.Actor.Key(); c.f.placed[key] == c && !c.busy(key) {
+			delete(c.f.placed, key)
+		}
+		c.f.mu.Unlock()
+	case session.FrameGoodbye:
+		c.f.mu.Lock()
+		c.goodbye = true
+		c.f.mu.Unlock()
+		return fmt.Errorf("the process has said goodbye")
+	default:
+		return fmt.Errorf("a frame of type %d, which is not known here", t)
+	}
+	return nil
+}
+
+// busy reports whether an actor has an attempt here. It is called with mu held.
+func (c *client) busy(key string) bool {
+	for _, a := range c.f.attempts {
+		if a.at == c && a.Invocation.Target.Key() == key {
+			return true
+		}
+	}
+	return false
+}
+
+// completed takes what an attempt came to, from the process that is listened to.
+func (c *client) completed(done *remote.Completion) {
+	f := c.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.attempts[done.Token]
+	if a == nil {
+		return // it will be asked for again, or nobody needs it any more
+	}
+	if a.at != c || a.Attempt != done.Attempt {
+		c.send(session.FrameStale, &remote.Attempt{Token: done.Token, Attempt: done.Attempt, Request: done.Request})
+		return
+	}
+	delete(f.attempts, done.Token)
+	if a.Invocation.Kind == remote.InvocationDelete && f.placed[a.Invocation.Target.Key()] == c {
+		delete(f.placed, a.Invocation.Target.Key())
+	}
+	a.end(done)
+}
+
+// requested brings a request to its entity. It runs in the order in which the
+// process has asked.
+func (c *client) requested(r *remote.Request) {
+	r.Target.App = c.hello.App
+	if r.Invocation != nil {
+		r.Invocation.Target.App = c.hello.App
+	}
+	for n := range r.Sends {
+		r.Sends[n].Invocation.Target.App = c.hello.App
+	}
+	q := &msg.Request{Operation: msg.OperationCall, Payload: msg.Payload{ContentType: kar.ContentType}}
+	mutates := true
+	switch r.Kind {
+	case remote.RequestInvoke:
+		if r.Invocation == nil {
+			c.answer(r, &remote.Answer{Result: remote.Failed(400, "an invocation is missing")})
+			return
+		}
+		q.Target, q.Handler = kar.RefOf(r.Invocation), kar.HandlerInvoke
+		if r.Invocation.Kind == remote.InvocationPromise {
+			q.Handler = kar.HandlerBegin
+		}
+		q.Payload.Body = remote.Append(nil, r.Invocation)
+	case remote.RequestOperate:
+		c.operate(r, q)
+		return
+	case remote.RequestAwait:
+		q.Target, q.Handler = msg.Ref{Kind: kar.KindPromise, Key: r.Name}, kar.HandlerAwait
+	case remote.RequestChange:
+		q.Target, q.Handler = msg.Ref{Kind: kar.KindActor, Key: r.Target.Key()}, kar.HandlerChange
+		q.Payload.Body = remote.Append(nil, r)
+	case remote.RequestQuery:
+		q.Target, q.Handler = msg.Ref{Kind: kar.KindActor, Key: r.Target.Key()}, kar.HandlerQuery
+		q.Payload.Body = remote.Append(nil, &r.Query)
+		mutates = false
+	case remote.RequestTopicCreate, remote.RequestTopicDelete, remote.RequestPublish:
+		q.Target, q.Handler = msg.Ref{Kind: kar.KindTopic, Key: r.Name}, topicHandlers[r.Kind]
+		if r.Kind == remote.RequestPublish {
+			q.Payload.Body = remote.Append(nil, &remote.Event{Topic: r.Name, Body: r.Body})
+		}
+	default:
+		go c.operator(r) // it looks at many entities, and nobody waits behind it
+		return
+	}
+	c.bring(r, q, mutates)
+}
+
+var topicHandlers = map[remote.RequestKind]string{
+	remote.RequestTopicCreate: kar.HandlerCreate,
+	remote.RequestTopicDelete: kar.HandlerDelete,
+	remote.RequestPublish:     kar.HandlerPublish,
+}
+
+// operate brings what an attempt sends to its entity, if the attempt is listened
+// to. That is looked at and done at once, so that what asks whether the calls of
+// an attempt have ended comes later.
+func (c *client) operate(r *remote.Request, q *msg.Request) {
+	f := c.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.attempts[r.Token]
+	if a == nil || a.at != c || a.Attempt != r.Attempt {
+		c.answer(r, &remote.Answer{Result: remote.Failed(409, "the attempt %d is not listened to any more: another one has taken its place", r.Attempt)})
+		return
+	}
+	r.Name = a.Invocation.Request
+	q.Target, q.Handler = a.target, kar.HandlerOperate
+	q.Payload.Body = remote.Append(nil, r)
+	c.bring(r, q, true)
+}
+
+// bring asks an entity, and answers when it does.
+func (c *client) bring(r *remote.Request, q *msg.Request, mutates bool) {
+	if mutates {
+		q.Identity = msg.Identity{Session: c.sessionOf(r.Lane), SessionNumber: r.Number}
+	}
+	entry := &asked{number: r.Number, leave: func() {}}
+	c.askedMu.Lock()
+	if before := c.asked[r.Lane]; before != nil {
+		before.leave() // the same request, from before a break
+	}
+	c.asked[r.Lane] = entry
+	c.askedMu.Unlock()
+	leave := c.f.door.AskHidden(q, replier{c, r})
+	c.askedMu.Lock()
+	if c.asked[r.Lane] == entry {
+		entry.leave = leave
+	}
+	c.askedMu.Unlock()
+}
+
+// sessionOf names the sequential session that a lane is.
+func (c *client) sessionOf(lane uint32) msg.SessionID {
+	return msg.SessionID(msg.FingerprintOf("lane", c.hello.Session, fmt.Sprint(lane)))
+}
+
+// replier turns the reply of an entity into an answer.
+type replier struct {
+	c *client
+	r *remote.Request
+}
+
+// Answer implements msg.Waiter. It runs on the loops of the node: it must not
+// wait.
+func (w replier) Answer(reply msg.Reply) {
+	c := w.c
+	c.askedMu.Lock()
+	if e := c.asked[w.r.Lane]; e != nil && e.number == w.r.Number {
+		delete(c.asked, w.r.Lane)
+	}
+	c.askedMu.Unlock()
+	c.out.do(func() { c.answerReply(w.r, reply) })
+}
+
+func (c *client) answerReply(r *remote.Request, reply msg.Reply) {
+	a := new(remote.Answer)
+	var err error
+	switch {
+	case reply.Err != nil:
+		a.Result = failedResult(reply.Err)
+	case slices.Contains([]remote.RequestKind{remote.RequestInvoke, remote.RequestOperate, remote.RequestAwait}, r.Kind):
+		err = remote.Decode("Result", reply.Payload.Body, &a.Result)
+	default:
+		err = remote.Decode("Answer", reply.Payload.Body, a)
+	}
+	if err != nil {
+		a = &remote.Answer{Result: remote.Failed(500, "%v", err)}
+	}
+	c.answer(r, a)
+}
+
+func failedResult(e *msg.Error) remote.Result {
+	switch e.Code {
+	case msg.CodeUnavailable:
+		return remote.Failed(503, "%v", e)
+	case msg.CodePayloadTooLarge:
+		return remote.Failed(413, "%v", e)
+	case msg.CodeInvalidArgument:
+		return remote.Failed(400, "%v", e)
+	}
+	return remote.Failed(500, "%v", e)
+}
+
+// answer sends an answer. It takes mu only to look at the connection, and not if
+// it is held already.
+func (c *client) answer(r *remote.Request, a *remote.Answer) {
+	a.Lane, a.Number = r.Lane, r.Number
+	c.out.put(frame{nil, session.FrameAnswer, a})
+}
+
+// operator answers what is asked about an application.
+func (c *client) operator(r *remote.Request) {
+	a := &remote.Answer{}
+	var v any
+	switch r.Kind {
+	case remote.RequestSidecars:
+		v = c.f.sidecars(c.hello.App)
+	case remote.RequestActors:
+		v = c.f.active(c.hello.App, r.Target.Type)
+	case remote.RequestInstances:
+		v = c.f.instances(c.hello.App, r.Target.Type)
+	case remote.RequestQuarantined:
+		v = c.f.inQuarantine(c.hello.App)
+	case remote.RequestRelease, remote.RequestDrop:
+		a.Found = c.f.decide(r.Name, r.Kind == remote.RequestRelease)
+	case remote.RequestPurge:
+		a.Count = c.f.everywhere(c.hello.App, kar.HandlerPurge)
+	case remote.RequestDrain:
+		a.Count = c.f.everywhere(c.hello.App, kar.HandlerDrain)
+	default:
+		a.Result = remote.Failed(400, "request %d is not known here", r.Kind)
+	}
+	if v != nil {
+		a.Result = remote.Result{Status: 200, ContentType: "application/json"}
+		a.Result.Body, _ = json.Marshal(v) // maps, lists and texts always have a JSON form
+	}
+	c.answer(r, a)
+}

@@ -1,0 +1,263 @@
+package session
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/remote"
+)
+
+// Protocol is the value of the header Upgrade.
+const Protocol = "holdfast-session/1"
+
+// Version is that of the protocol.
+const Version = 1
+
+// Path is where a server takes sessions.
+const Path = "/v1/session"
+
+// The limits that a server has.
+const (
+	LeaseDefault = 3 * time.Second
+	BytesMax     = 16 << 20 // of a frame
+	Window       = 8 << 20  // of frames that are under way; a larger frame may begin when there is any credit
+	unreadMax    = 256 << 20
+)
+
+// heartbeat is how often a side is heard of.
+const heartbeat = time.Second
+
+// FrameType says what a frame holds. The numbers are on the wire.
+type FrameType uint8
+
+// The types of frames.
+const (
+	FrameHello      FrameType = iota + 1
+	FrameWelcome              // answers FrameHello
+	FrameRequest              // to the server
+	FrameAnswer               // to a request
+	FrameAssignment           // to the client
+	FrameCompletion           // of an assignment
+	FrameStale                // Attempt: it is not listened to, to the client
+	FrameCredit               // of either side
+	FramePing                 // nothing
+	FrameGoodbye              // of either side: the session ends
+	FrameInactive             // to the server
+)
+
+// limited reports whether frames of a type need credit.
+func (t FrameType) limited() bool {
+	return t == FrameRequest || t == FrameAssignment || t == FrameCompletion
+}
+
+// noun is what a frame holds.
+type noun = remote.Noun
+
+// Conn is one connection. Send may be called from many goroutines.
+type Conn struct {
+	conn  net.Conn
+	lease time.Duration
+	in    *bufio.Reader
+
+	mu     sync.Mutex
+	ready  sync.Cond // there is something to write, or the connection has ended
+	room   sync.Cond // there is credit, or the connection has ended
+	out    []byte
+	credit int64 // that the other side has given
+	sent   bool  // since the last heartbeat
+	err    error // why the connection has ended
+
+	owed int64 // bytes that were taken and for which no credit has been given; of the reader
+	done chan struct{}
+}
+
+// newConn makes a Conn of a connection that has been upgraded. What was read
+// beyond the upgrade is in r.
+func newConn(c net.Conn, r *bufio.Reader, lease time.Duration) *Conn {
+	k := &Conn{conn: c, in: r, lease: lease, credit: Window, done: make(chan struct{})}
+	k.ready.L, k.room.L = &k.mu, &k.mu
+	go k.write()
+	go k.beat()
+	return k
+}
+
+// errEnded says that a connection has ended in order.
+var errEnded = errors.New("the connection has ended")
+
+// Send puts a frame into the buffer, and waits for credit if its type needs it.
+func (c *Conn) Send(t FrameType, n noun) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t.limited() && c.credit <= 0 && c.err == nil {
+		c.room.Wait()
+	}
+	if c.err != nil {
+		return c.err
+	}
+	if len(c.out) > unreadMax {
+		c.fail(fmt.Errorf("the other side has left %d bytes unread", len(c.out)))
+		return c.err
+	}
+	begin := len(c.out)
+	c.out = append(c.out, 0, 0, 0, 0, byte(t))
+	if n != nil {
+		c.out = remote.Append(c.out, n)
+	}
+	size := len(c.out) - begin - 4
+	if size > BytesMax {
+		c.out = c.out[:begin]
+		return fmt.Errorf("a frame has %d bytes; at most %d can be sent", size, BytesMax)
+	}
+	binary.BigEndian.PutUint32(c.out[begin:], uint32(size))
+	if t.limited() {
+		c.credit -= int64(size)
+	}
+	c.sent = true
+	c.ready.Signal()
+	return nil
+}
+
+// write is the goroutine that writes what has gathered.
+func (c *Conn) write() {
+	var spare []byte
+	for {
+		c.mu.Lock()
+		for len(c.out) == 0 && c.err == nil {
+			c.ready.Wait()
+		}
+		if c.err != nil && (len(c.out) == 0 || !errors.Is(c.err, errEnded)) {
+			c.mu.Unlock()
+			_ = c.conn.Close()
+			return
+		}
+		c.out, spare = spare[:0], c.out
+		c.mu.Unlock()
+		_ = c.conn.SetWriteDeadline(time.Now().Add(10 * c.lease))
+		if _, err := c.conn.Write(spare); err != nil {
+			c.Fail(err)
+			_ = c.conn.Close()
+			return
+		}
+		if cap(spare) > 1<<20 {
+			spare = nil
+		}
+	}
+}
+
+// beat sees to it that this side is heard of.
+func (c *Conn) beat() {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-tick.C:
+		}
+		c.mu.Lock()
+		quiet := !c.sent
+		c.sent = false
+		c.mu.Unlock()
+		if quiet && c.Send(FramePing, nil) != nil {
+			return
+		}
+	}
+}
+
+// Fail ends the connection. What was not written is lost.
+func (c *Conn) Fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(err)
+}
+
+func (c *Conn) fail(err error) {
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	close(c.done)
+	c.ready.Broadcast()
+	c.room.Broadcast()
+	if !errors.Is(err, errEnded) {
+		_ = c.conn.Close()
+	}
+}
+
+// End ends the connection when everything that was sent has been written.
+func (c *Conn) End() { c.Fail(errEnded) }
+
+// Done is closed when the connection has ended.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// receive reads one frame. The body is valid until the next call.
+func (c *Conn) receive(body []byte) (t FrameType, _ []byte, err error) {
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.lease))
+	var head [5]byte
+	if _, err := io.ReadFull(c.in, head[:]); err != nil {
+		return 0, body, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size < 1 || size > BytesMax {
+		return 0, body, fmt.Errorf("a frame of %d bytes: it must have from 1 to %d", size, BytesMax)
+	}
+	body = append(body[:0], make([]byte, size-1)...)
+	if _, err := io.ReadFull(c.in, body); err != nil {
+		return 0, body, err
+	}
+	return FrameType(head[4]), body, nil
+}
+
+// Receive calls take with every frame until the connection ends or take fails. A
+// body is valid until take returns. Credit and heartbeats are seen to here.
+func (c *Conn) Receive(take func(t FrameType, body []byte) error) error {
+	var body []byte
+	for {
+		t, b, err := c.receive(body)
+		if err == nil {
+			body = b
+			err = c.handle(t, body, take)
+		}
+		if err != nil {
+			c.Fail(err)
+			return err
+		}
+		if cap(body) > 1<<20 {
+			body = nil
+		}
+	}
+}
+
+func (c *Conn) handle(t FrameType, body []byte, take func(t FrameType, body []byte) error) error {
+	switch t {
+	case FramePing:
+		return nil
+	case FrameCredit:
+		var credit remote.Credit
+		if err := remote.Decode("Credit", body, &credit); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.credit += int64(credit.Bytes)
+		c.room.Broadcast()
+		c.mu.Unlock()
+		return nil
+	}
+	if err := take(t, body); err != nil {
+		return err
+	}
+	if t.limited() {
+		if c.owed += int64(len(body)) + 1; c.owed >= Window/4 {
+			credit := remote.Credit{Bytes: uint32(c.owed)}
+			c.owed = 0
+			return c.Send(FrameCredit, &credit)
+		}
+	}
+	return nil
+}

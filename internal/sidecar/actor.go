@@ -1,0 +1,123 @@
+package sidecar
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-io/holdfast/internal/remote"
+	"github.com/holdfast-io/holdfast/internal/session"
+)
+
+// actor is what is known here of an actor that was ever placed at this process.
+// Fields above the line are guarded by Sidecar.mu.
+type actor struct {
+	target  remote.Target
+	active  bool       // the application has an instance
+	holders []*attempt // that run, in the order in which they entered
+	used    time.Time
+	// ----
+
+	entering sync.Mutex // held while the instance is made or unmade
+	state    hold
+}
+
+func (s *Sidecar) isActive(a *actor) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return a.active
+}
+
+func (s *Sidecar) setActive(a *actor, active bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.active = active
+}
+
+// held is the actor if an attempt of it runs here, and the attempt that entered
+// last.
+func (s *Sidecar) held(t remote.Target) (*actor, *attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.actors[t.Key()]
+	if a == nil || len(a.holders) == 0 {
+		return nil, nil
+	}
+	return a, a.holders[len(a.holders)-1]
+}
+
+// leave ends the part of an attempt in the hold of its actor: what was changed so
+// far leaves with the completion.
+func (s *Sidecar) leave(a *attempt, c *remote.Completion) {
+	h := &a.actor.state
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.Lost == "" {
+		c.Changes = h.pending
+	}
+	h.pending = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.actor.holders = slices.DeleteFunc(a.actor.holders, func(other *attempt) bool { return other == a })
+	a.actor.used = time.Now()
+	if len(a.actor.holders) == 0 || c.Lost != "" {
+		h.forget()
+	}
+	if a.Invocation.Kind == remote.InvocationDelete && len(a.actor.holders) == 0 {
+		delete(s.actors, a.actor.target.Key())
+	}
+}
+
+// deactivate lets the application forget an instance. It is called with
+// actor.entering held.
+func (s *Sidecar) deactivate(a *actor) {
+	began := time.Now()
+	c := s.ask(callback{method: http.MethodDelete, path: actorPath(a.target)})
+	s.metrics.observe(a.target.Type+":deactivate", time.Since(began))
+	if c != nil && (c.Lost != "" || c.Result.Status >= 400) {
+		s.errorf("the application failed to deactivate %s: status %d %s", a.target, c.Result.Status, c.Lost)
+	}
+	s.setActive(a, false)
+}
+
+// collectActors deactivates actors that have not been used since a time.
+func (s *Sidecar) collectActors(ctx context.Context, since time.Time) {
+	s.mu.Lock()
+	var idle []*actor
+	for _, a := range s.actors {
+		if len(a.holders) == 0 && a.used.Before(since) {
+			idle = append(idle, a)
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(idle, func(a, b *actor) int { return strings.Compare(a.target.Key(), b.target.Key()) })
+	for _, a := range idle {
+		if ctx.Err() != nil {
+			return
+		}
+		s.collectActor(a)
+	}
+}
+
+func (s *Sidecar) collectActor(a *actor) {
+	a.entering.Lock()
+	defer a.entering.Unlock()
+	s.mu.Lock()
+	busy, active := len(a.holders) > 0, a.active
+	s.mu.Unlock()
+	if busy {
+		return
+	}
+	if active {
+		s.deactivate(a)
+	}
+	s.mu.Lock()
+	if len(a.holders) == 0 {
+		delete(s.actors, a.target.Key())
+	}
+	s.mu.Unlock()
+	_ = s.client.Tell(session.FrameInactive, &remote.Inactive{Actor: a.target})
+}

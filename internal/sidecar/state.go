@@ -1,0 +1,289 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/holdfast-io/holdfast/internal/remote"
+)
+
+// store is where state, reminders and subscriptions of one actor are read and
+// changed.
+type store interface {
+	entry(ctx context.Context, field, key string) (value []byte, found bool, err error)
+	entries(ctx context.Context, field string) ([]remote.Entry, error) // in the order of keys
+	all(ctx context.Context) ([]remote.Entry, error)                   // state only, in the order of fields and keys
+	change(ctx context.Context, changes ...remote.Change) (counts []uint64, err error)
+}
+
+// storeOf is the hold of an actor if one of its attempts runs here, and the
+// server if not. Subscriptions are the server's in any case.
+func (s *Sidecar) storeOf(t remote.Target, field string) store {
+	d := direct{s, t}
+	if field == remote.FieldSubscriptions {
+		return d
+	}
+	if a, at := s.held(t); a != nil {
+		return &held{direct: d, hold: &a.state, attempt: at}
+	}
+	return d
+}
+
+// direct is the server.
+type direct struct {
+	s      *Sidecar
+	target remote.Target
+}
+
+// refusal is an error that a server has answered with.
+type refusal struct{ result remote.Result }
+
+func (e *refusal) Error() string { return e.result.Failure }
+
+func (d direct) ask(ctx context.Context, r *remote.Request) (*remote.Answer, error) {
+	r.Target = d.target
+	a, err := d.s.client.Ask(ctx, r)
+	if err == nil && a.Result.Failure != "" {
+		err = &refusal{a.Result}
+	}
+	return a, err
+}
+
+func (d direct) query(ctx context.Context, q remote.Query) (*remote.Answer, error) {
+	return d.ask(ctx, &remote.Request{Kind: remote.RequestQuery, Query: q})
+}
+
+func (d direct) entry(ctx context.Context, field, key string) ([]byte, bool, error) {
+	a, err := d.query(ctx, remote.Query{Kind: remote.QueryEntry, Field: field, Key: key})
+	if err != nil || !a.Found || len(a.Entries) == 0 {
+		return nil, false, err
+	}
+	return a.Entries[0].Value, true, nil
+}
+
+func (d direct) entries(ctx context.Context, field string) ([]remote.Entry, error) {
+	a, err := d.query(ctx, remote.Query{Kind: remote.QueryField, Field: field})
+	if err != nil {
+		return nil, err
+	}
+	return a.Entries, nil
+}
+
+func (d direct) all(ctx context.Context) ([]remote.Entry, error) {
+	a, err := d.query(ctx, remote.Query{Kind: remote.QueryState})
+	if err != nil {
+		return nil, err
+	}
+	return a.Entries, nil
+}
+
+func (d direct) change(ctx context.Context, changes ...remote.Change) ([]uint64, error) {
+	a, err := d.ask(ctx, &remote.Request{Kind: remote.RequestChange, Changes: changes})
+	if err != nil {
+		return nil, err
+	}
+	if len(a.Counts) != len(changes) {
+		return nil, errors.New("the server has not said what the changes have come to")
+	}
+	return a.Counts, nil
+}
+
+// hold is what the attempts of an actor have read and written since the first of
+// them entered. What was read stays as it was read until the hold ends.
+type hold struct {
+	mu      sync.Mutex
+	known   map[string]map[string]*[]byte // by field and key; nil: there is none
+	whole   map[string]bool               // fields of which everything is known
+	state   bool                          // all state is known
+	pending []remote.Change               // that have not left
+}
+
+func (h *hold) forget() {
+	h.known, h.whole, h.state = nil, nil, false
+}
+
+func (h *hold) field(name string) map[string]*[]byte {
+	if h.known == nil {
+		h.known, h.whole = map[string]map[string]*[]byte{}, map[string]bool{}
+	}
+	if h.known[name] == nil {
+		h.known[name] = map[string]*[]byte{}
+	}
+	return h.known[name]
+}
+
+func (h *hold) isWhole(field string) bool { return h.whole[field] || h.state && remote.IsState(field) }
+
+// held is an actor that is held here.
+type held struct {
+	direct
+	hold    *hold
+	attempt *attempt
+}
+
+// lookup finds an entry. It is called with hold.mu held.
+func (s *held) lookup(ctx context.Context, field, key string) ([]byte, bool, error) {
+	m := s.hold.field(field)
+	if value, known := m[key]; known {
+		if value == nil {
+			return nil, false, nil
+		}
+		return *value, true, nil
+	}
+	if s.hold.isWhole(field) {
+		return nil, false, nil
+	}
+	value, found, err := s.direct.entry(ctx, field, key)
+	if err != nil {
+		return nil, false, err
+	}
+	m[key] = nil
+	if found {
+		m[key] = &value
+	}
+	return value, found, nil
+}
+
+func (s *held) entry(ctx context.Context, field, key string) ([]byte, bool, error) {
+	s.hold.mu.Lock()
+	defer s.hold.mu.Unlock()
+	return s.lookup(ctx, field, key)
+}
+
+// load makes everything of a field known. It is called with hold.mu held.
+func (s *held) load(ctx context.Context, field string) error {
+	if s.hold.isWhole(field) {
+		return nil
+	}
+	entries, err := s.direct.entries(ctx, field)
+	if err != nil {
+		return err
+	}
+	s.merge(entries)
+	s.hold.field(field)
+	s.hold.whole[field] = true
+	return nil
+}
+
+// merge adds what the server has to what is known already.
+func (s *held) merge(entries []remote.Entry) {
+	for n := range entries {
+		e := &entries[n]
+		m := s.hold.field(e.Field)
+		if _, known := m[e.Key]; !known && !s.hold.whole[e.Field] {
+			m[e.Key] = &e.Value
+		}
+	}
+}
+
+// list gives what is known of a field, in order.
+func (h *hold) list(field string) (entries []remote.Entry) {
+	for key, value := range h.known[field] {
+		if value != nil {
+			entries = append(entries, remote.Entry{Field: field, Key: key, Value: *value})
+		}
+	}
+	slices.SortFunc(entries, func(a, b remote.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return entries
+}
+
+func (s *held) entries(ctx context.Context, field string) ([]remote.Entry, error) {
+	s.hold.mu.Lock()
+	defer s.hold.mu.Unlock()
+	if err := s.load(ctx, field); err != nil {
+		return nil, err
+	}
+	return s.hold.list(field), nil
+}
+
+// loadAll makes all state known. It is called with hold.mu held.
+func (s *held) loadAll(ctx context.Context) error {
+	if s.hold.state {
+		return nil
+	}
+	entries, err := s.direct.all(ctx)
+	if err != nil {
+		return err
+	}
+	s.merge(entries)
+	s.hold.state = true
+	return nil
+}
+
+func (s *held) all(ctx context.Context) (entries []remote.Entry, err error) {
+	s.hold.mu.Lock()
+	defer s.hold.mu.Unlock()
+	if err := s.loadAll(ctx); err != nil {
+		return nil, err
+	}
+	for _, field := range s.hold.stateFields() {
+		entries = append(entries, s.hold.list(field)...)
+	}
+	return entries, nil
+}
+
+func (h *hold) stateFields() (names []string) {
+	for field := range h.known {
+		if remote.IsState(field) {
+			names = append(names, field)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s *held) change(ctx context.Context, changes ...remote.Change) (counts []uint64, err error) {
+	s.hold.mu.Lock()
+	defer s.hold.mu.Unlock()
+	for n := range changes {
+		count, err := s.apply(ctx, &changes[n])
+		if err != nil {
+			return nil, err
+		}
+		counts = append(counts, count)
+		if remote.IsState(changes[n].Field) || changes[n].Kind == remote.ChangeReset {
+			s.hold.pending = append(s.hold.pending, changes[n])
+		} else {
+			s.attempt.later(remote.Outgoing{Changes: changes[n : n+1]})
+		}
+	}
+	return counts, nil
+}
+
+// apply makes a change in what is known, and says how many entries it replaced or
+// took away.
+func (s *held) apply(ctx context.Context, c *remote.Change) (count uint64, err error) {
+	h := s.hold
+	switch c.Kind {
+	case remote.ChangePut, remote.ChangeRemove:
+		_, found, err := s.lookup(ctx, c.Field, c.Key)
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			count = 1
+		}
+		h.field(c.Field)[c.Key] = nil
+		if c.Kind == remote.ChangePut {
+			h.field(c.Field)[c.Key] = &c.Value
+		}
+	case remote.ChangeClear:
+		if err := s.load(ctx, c.Field); err != nil {
+			return 0, err
+		}
+		count = uint64(len(h.list(c.Field)))
+		h.known[c.Field] = map[string]*[]byte{}
+	case remote.ChangeReset:
+		if err := s.loadAll(ctx); err != nil {
+			return 0, err
+		}
+		for _, field := range h.stateFields() {
+			count += uint64(len(h.list(field)))
+			h.known[field] = map[string]*[]byte{}
+		}
+	}
+	return count, nil
+}
