@@ -334,6 +334,7 @@ func (a *actorTurn) send(by *remote.Active, s *remote.Outgoing, awaited bool) (*
 	value, known := a.state.entry(field, key)
 	switch {
 	case known:
+		sent = &remote.Sent{}
 		if err := remote.Decode("Sent", value, sent); err != nil {
 			return nil, err
 		}

@@ -111,7 +111,10 @@ func (s *Sidecar) updateState(w http.ResponseWriter, r *request) {
 			added += 1 - count
 		}
 	}
-	writeJSON(w, map[string]uint64{"removed": removed, "added": added})
+	writeJSON(w, struct {
+		Removed uint64 `json:"removed"`
+		Added   uint64 `json:"added"`
+	}{removed, added})
 }
 
 // changes are those of an update: removals come first.

@@ -217,6 +217,7 @@ func (s *Sidecar) giveUp(request string) {
 
 // completedAs ends an attempt: the completion is kept, and said.
 func (s *Sidecar) completedAs(a *attempt, c *remote.Completion) {
+	c = bounded(c)
 	c.Token, c.Attempt, c.Request = a.Token, a.Attempt, a.Invocation.Request
 	s.mu.Lock()
 	delete(s.attempts, a.Invocation.Request)
@@ -225,12 +226,36 @@ func (s *Sidecar) completedAs(a *attempt, c *remote.Completion) {
 	s.mu.Unlock()
 	if err := s.client.Tell(session.FrameCompletion, c); err != nil {
 		s.config.Logger.Debug("a completion waits for a connection", "request", c.Request, "error", err)
-		if len(c.Result.Body) > bodyBytesMax { // it will never fit
-			*c = remote.Completion{Token: c.Token, Attempt: c.Attempt, Request: c.Request,
-				Result: remote.Failed(413, "the result has %d bytes; at most %d can be passed on", len(c.Result.Body), bodyBytesMax)}
-			_ = s.client.Tell(session.FrameCompletion, c)
-		}
 	}
+}
+
+// What a completion may hold: all of it is one record, and a result is in it
+// twice when another actor is told.
+const (
+	resultBytesMax     = 3 << 20
+	completionBytesMax = bodyBytesMax
+)
+
+// bounded refuses a completion that is too large for a record: nothing of it is
+// kept, and the caller is told why.
+func bounded(c *remote.Completion) *remote.Completion {
+	size := len(c.Result.Body)
+	for n := range c.Changes {
+		size += len(c.Changes[n].Key) + len(c.Changes[n].Value)
+	}
+	for n := range c.Sends {
+		size += len(c.Sends[n].Invocation.Body)
+	}
+	if c.Tail != nil {
+		size += len(c.Tail.Body)
+	}
+	switch {
+	case len(c.Result.Body) > resultBytesMax:
+		return &remote.Completion{Result: remote.Failed(413, "the result has %d bytes; at most %d can be passed on", len(c.Result.Body), resultBytesMax)}
+	case size > completionBytesMax:
+		return &remote.Completion{Result: remote.Failed(413, "the result, the state that was written and what was sent have %d bytes; at most %d can be kept at once", size, completionBytesMax)}
+	}
+	return c
 }
 
 // collect forgets ends of attempts, and deactivates actors that are idle.
