@@ -98,5 +98,8 @@ func dial(ctx context.Context, server string, hello *remote.Hello) (*Conn, *remo
 		conn.Fail(err)
 		return nil, nil, err
 	}
+	if welcome.Refused == "" {
+		conn.Keep(max(welcome.Lease, 10*time.Millisecond))
+	}
 	return conn, welcome, nil
 }

@@ -30,8 +30,8 @@ const (
 	unreadMax    = 256 << 20
 )
 
-// heartbeat is how often a side is heard of.
-const heartbeat = time.Second
+// writeTime bounds how long a write may take: the other side does not read.
+const writeTime = 30 * time.Second
 
 // FrameType says what a frame holds. The numbers are on the wire.
 type FrameType uint8
@@ -62,7 +62,7 @@ type noun = remote.Noun
 // Conn is one connection. Send may be called from many goroutines.
 type Conn struct {
 	conn  net.Conn
-	lease time.Duration
+	lease time.Duration // of the reader
 	in    *bufio.Reader
 
 	mu     sync.Mutex
@@ -83,7 +83,6 @@ func newConn(c net.Conn, r *bufio.Reader, lease time.Duration) *Conn {
 	k := &Conn{conn: c, in: r, lease: lease, credit: Window, done: make(chan struct{})}
 	k.ready.L, k.room.L = &k.mu, &k.mu
 	go k.write()
-	go k.beat()
 	return k
 }
 
@@ -138,7 +137,7 @@ func (c *Conn) write() {
 		}
 		c.out, spare = spare[:0], c.out
 		c.mu.Unlock()
-		_ = c.conn.SetWriteDeadline(time.Now().Add(10 * c.lease))
+		_ = c.conn.SetWriteDeadline(time.Now().Add(writeTime))
 		if _, err := c.conn.Write(spare); err != nil {
 			c.Fail(err)
 			_ = c.conn.Close()
@@ -150,9 +149,15 @@ func (c *Conn) write() {
 	}
 }
 
-// beat sees to it that this side is heard of.
-func (c *Conn) beat() {
-	tick := time.NewTicker(heartbeat)
+// Keep says how long a side may be silent, and lets this side be heard of three
+// times as often. It is called once, before Receive.
+func (c *Conn) Keep(lease time.Duration) {
+	c.lease = lease
+	go c.beat(lease / 3)
+}
+
+func (c *Conn) beat(every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

@@ -11,8 +11,8 @@
 //  1. Frames that were ready together are written together.
 //  2. Requests, assignments and completions are sent within the bytes that the
 //     other side has given credit for; everything else is small, or was asked for.
-//  3. Each side is heard of at least once a second while the connection stands;
-//     one that is silent for the lease has ended.
+//  3. Each side is heard of three times in a lease while the connection stands; one
+//     that is silent for a lease has ended.
 //  4. A Client asks the same again, by lane and number, after the connection was
 //     broken, until it is answered.
 //

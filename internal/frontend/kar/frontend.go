@@ -128,6 +128,7 @@ func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.End()
 		return
 	}
+	conn.Keep(f.config.Lease)
 	c.resume(conn)
 	err = conn.Receive(func(t session.FrameType, body []byte) error { return c.take(conn, t, body) })
 	f.broken(c, conn, err)
