@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -19,7 +20,7 @@ type Frontend interface {
 	// Program serves the frontend's kinds.
 	Program() program.Program
 	// Open lets programs in. It is called once, when recovery is over.
-	Open(d kar.Door)
+	Open(d kar.Door, logger *slog.Logger)
 	// Close ends the connections of programs.
 	Close()
 }
@@ -60,11 +61,11 @@ func withFrontends(p program.Program, list []Frontend) program.Program {
 
 // openFrontends lets programs in. A door that is not a node's, as tests have, has
 // nothing behind it for them.
-func openFrontends(list []Frontend, d native.Door) {
+func openFrontends(list []Frontend, d native.Door, logger *slog.Logger) {
 	door, ok := d.(kar.Door)
 	for _, f := range list {
 		if ok {
-			f.Open(door)
+			f.Open(door, logger)
 		}
 	}
 }

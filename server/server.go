@@ -136,7 +136,7 @@ func (s *Server) runNode(ctx context.Context, web *web) error {
 		return err
 	}
 	s.metrics.node.watch(n, data.Log().Room)
-	openFrontends(s.config.Frontends, n.Door())
+	openFrontends(s.config.Frontends, n.Door(), s.config.Logger)
 	s.gate.open(n.Door())
 	close(s.ready)
 	s.config.Logger.Info("serving", "address", s.Addr(), "app", s.program.Describe().App,

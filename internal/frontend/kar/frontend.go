@@ -25,7 +25,6 @@ type Door interface {
 
 // Config is what a Frontend is made of.
 type Config struct {
-	Logger      *slog.Logger
 	Version     string
 	Lease       time.Duration // of a process whose connection broke; default 3 s
 	AttemptsMax uint32        // of an invocation, before it is quarantined; default 5
@@ -39,6 +38,7 @@ const AttemptsMaxDefault = 5
 type Frontend struct {
 	config  Config
 	program *kar.Program
+	logger  *slog.Logger // set before the door is
 
 	mu          sync.Mutex
 	changed     chan struct{} // closed, and replaced, when sessions or their attempts change
@@ -64,9 +64,6 @@ func New(c Config) *Frontend {
 	if c.AttemptsMax == 0 {
 		c.AttemptsMax = AttemptsMaxDefault
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
 	f := &Frontend{
 		config: c, changed: make(chan struct{}), sessions: map[string]*client{}, offered: map[remote.Target]struct{}{},
 		placed: map[string]*client{}, attempts: map[uint64]*attempt{}, quarantined: map[string]*quarantine{},
@@ -82,10 +79,10 @@ func (f *Frontend) Program() program.Program { return f.program }
 
 // Open lets sessions in. It is called before the door answers, and after Program
 // may have been asked for attempts.
-func (f *Frontend) Open(d Door) {
+func (f *Frontend) Open(d Door, logger *slog.Logger) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.door, f.opened = d, time.Now()
+	f.door, f.logger, f.opened = d, logger, time.Now()
 	f.wake()
 }
 
@@ -120,7 +117,7 @@ func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn, hello, err := session.Accept(w, r, f.config.Lease)
 	if err != nil {
-		f.config.Logger.Debug("no session", "from", r.RemoteAddr, "error", err)
+		f.logger.Debug("no session", "from", r.RemoteAddr, "error", err)
 		return
 	}
 	c, welcome := f.enter(conn, hello)
@@ -152,7 +149,7 @@ func (f *Frontend) enter(conn *session.Conn, h *remote.Hello) (*client, *remote.
 	if c == nil {
 		c = newClient(f, h)
 		f.sessions[h.Session] = c
-		f.config.Logger.Info("a process has joined", "app", h.App, "session", h.Session, "types", h.Types, "services", h.Services)
+		f.logger.Log(context.Background(), levelOf(h), "a process has joined", "app", h.App, "session", h.Session, "types", h.Types, "services", h.Services)
 	}
 	if c.conn != nil {
 		c.conn.Fail(errReplaced)
@@ -186,6 +183,15 @@ func (f *Frontend) enter(conn *session.Conn, h *remote.Hello) (*client, *remote.
 	return c, welcome
 }
 
+// levelOf is how much it matters that a process comes or goes: one that offers
+// nothing only asks.
+func levelOf(h *remote.Hello) slog.Level {
+	if len(h.Types)+len(h.Services) == 0 {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
 // broken gives a process whose connection has broken its lease to come back.
 func (f *Frontend) broken(c *client, conn *session.Conn, err error) {
 	f.mu.Lock()
@@ -194,7 +200,7 @@ func (f *Frontend) broken(c *client, conn *session.Conn, err error) {
 		return // it has come back already
 	}
 	c.conn, c.left = nil, time.Now()
-	f.config.Logger.Debug("a connection has broken", "session", c.hello.Session, "error", err)
+	f.logger.Debug("a connection has broken", "session", c.hello.Session, "error", err)
 	if c.goodbye || f.closing {
 		f.remove(c, "the process has ended")
 		return
@@ -229,7 +235,7 @@ func (f *Frontend) remove(c *client, why string) {
 	}
 	c.asked = nil
 	if !f.closing {
-		f.config.Logger.Info("a process has left", "app", c.hello.App, "session", c.hello.Session, "reason", why)
+		f.logger.Log(context.Background(), levelOf(c.hello), "a process has left", "app", c.hello.App, "session", c.hello.Session, "reason", why)
 	}
 	f.wake()
 }

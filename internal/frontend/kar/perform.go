@@ -108,7 +108,7 @@ func (f *Frontend) lost(a *attempt, c *remote.Completion) error {
 	if c != nil {
 		why = c.Lost
 	}
-	f.config.Logger.Warn("an attempt is lost, and made again", "request", a.Invocation.Request, "target", a.Invocation.Target.String(),
+	f.logger.Warn("an attempt is lost, and made again", "request", a.Invocation.Request, "target", a.Invocation.Target.String(),
 		"path", a.Invocation.Path, "attempt", a.Attempt, "reason", why)
 	return fmt.Errorf("%w: %s", errLost, why)
 }
@@ -171,7 +171,7 @@ func (f *Frontend) mayAgain(ctx context.Context, a *attempt) (bool, error) {
 	f.mu.Lock()
 	f.quarantined[a.Invocation.Request] = q
 	f.mu.Unlock()
-	f.config.Logger.Error("an invocation is in quarantine: every attempt has ended its process; release or drop it with 'holdfast kar quarantine'",
+	f.logger.Error("an invocation is in quarantine: every attempt has ended its process; release or drop it with 'holdfast kar quarantine'",
 		"app", a.Invocation.Target.App, "request", a.Invocation.Request, "target", a.Invocation.Target.String(), "path", a.Invocation.Path, "attempts", q.attempts)
 	defer func() {
 		f.mu.Lock()
