@@ -125,7 +125,7 @@ func foreignDirectory(name, base string) bool {
 		return false
 	case strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"), base == "testdata":
 		return true
-	case strings.HasPrefix(base, "holdfast-bench-"): // data of a benchmark run
+	case strings.HasPrefix(base, "holdfast-bench-"), base == "node_modules": // data of a benchmark run, packages of npm
 		return true
 	}
 	_, err := os.Stat(filepath.Join(name, "go.mod"))

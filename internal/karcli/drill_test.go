@@ -33,7 +33,7 @@ import (
 // the server is killed (SIGKILL) and started again. Every invocation has an
 // outcome at last, and what the actors have counted then is what was asked for.
 
-var killFor = flag.Duration("kill-for", 4*time.Second, "how long the drill kills processes")
+var killFor = flag.Duration("kill-for", 3*time.Second, "how long the drill kills processes")
 
 const patience = 90 * time.Second
 
@@ -265,7 +265,7 @@ func (d *drill) run(clients int) {
 	counts, wait := d.load(clients, stop)
 	end := time.Now().Add(*killFor)
 	for time.Now().Before(end) {
-		time.Sleep(time.Duration(100+rand.IntN(500)) * time.Millisecond)
+		time.Sleep(time.Duration(200+rand.IntN(1300)) * time.Millisecond)
 		d.kill()
 	}
 	close(stop)
