@@ -30,10 +30,11 @@ class Counter {
     return actor.tailCall(actor.proxy('Counter', 'sink'), 'add', 1)
   }
 
+  // The other way round, the call within would commit what was added before it,
+  // and another attempt would add it again.
   async twice () {
-    await this.add(1)
     await actor.call(this, this, 'add', 1)
-    return 2
+    return await this.add(1)
   }
 }
 
