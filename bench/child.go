@@ -31,13 +31,14 @@ type child struct {
 	err     error // how it ended; set before ended is closed
 }
 
-func startChild(stderr io.Writer, arguments []string) (*child, error) {
+func startChild(stderr io.Writer, arguments []string, environment ...string) (*child, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	c := &child{command: exec.Command(executable, arguments...), lines: make(chan []byte, 2), ended: make(chan struct{})}
 	c.command.SysProcAttr = dependent()
+	c.command.Env = append(os.Environ(), environment...)
 	c.command.Stderr = stderr
 	output, err := c.command.StdoutPipe()
 	if err != nil {

@@ -58,6 +58,9 @@ func (l *watchedLog) Append(f *host.Frame) error {
 }
 
 func (l *watchedLog) written() written {
+	if l == nil { // nothing is logged in this process
+		return written{}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.total

@@ -23,12 +23,13 @@ const (
 
 // Options is what the command bench takes.
 type Options struct {
-	Workload    string        // a list; "all" is all but sleep and entities
+	Workload    string        // a list; "all" is all but sleep, entities and those of KAR
 	Concurrency string        // a list of numbers of callers; empty: the default of the workload
 	Keys        int           // 0: the default of the workload
 	Duration    time.Duration // of each line, without warm-up and comparisons
 	Data        string        // directory for the log; empty: the working directory
 	CPUProfile  string        // file for a profile of the work
+	KARApp      string        // command of an application for kar-actor, kar-service and kar-tell; empty: one in Go
 	Allocations string        // file for a profile of what was allocated
 	JSON        bool          // one object a line instead of a table
 
@@ -39,11 +40,12 @@ type Options struct {
 // Register declares the flags, but for JSON, which the commands of holdfast
 // have in common.
 func (o *Options) Register(set *flag.FlagSet) {
-	set.StringVar(&o.Workload, "workload", "update", "`LIST` of "+strings.Join(workloadNames(), ", ")+"; all is all but sleep and entities")
+	set.StringVar(&o.Workload, "workload", "update", "`LIST` of "+strings.Join(workloadNames(), ", ")+"; all is all but sleep, entities and those of KAR")
 	set.StringVar(&o.Concurrency, "concurrency", "", fmt.Sprintf("`LIST` of numbers of callers (default 1,64,256; for fanout and pingpong 1,%d; for sleep and entities 64)", fanOutMany))
 	set.IntVar(&o.Keys, "keys", 0, fmt.Sprintf("`number` of entities; 0 is %d, for entities %d; for sleep of workflows, and 0 is %d", keysDefault, keysDefaultMany, sleepers))
 	set.DurationVar(&o.Duration, "duration", durationDefault, "how long each line is measured")
 	set.StringVar(&o.Data, "data", "", "`directory` on the disk to be measured; a new one in it is made and removed (default the working directory)")
+	set.StringVar(&o.KARApp, "kar-app", "", "`command` of an application for the workloads of KAR, in place of one in Go; it gets KAR_RUNTIME_PORT and KAR_APP_PORT")
 	set.StringVar(&o.CPUProfile, "cpu-profile", "", "`file` for a CPU profile, for go tool pprof; nothing is compared meanwhile, so that only the work is in it; for entities it is of the recovery")
 	set.StringVar(&o.Allocations, "allocation-profile", "", "`file` for a profile of allocations, for go tool pprof -sample_index=alloc_objects")
 }

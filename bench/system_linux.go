@@ -2,7 +2,10 @@ package bench
 
 import (
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,3 +35,22 @@ func dependent() *syscall.SysProcAttr {
 
 // rusageBytes is the unit of the memory in a rusage.
 const rusageBytes = 1024
+
+// ticksPerSecond is the unit of times in /proc: USER_HZ, which is 100 everywhere.
+const ticksPerSecond = 100
+
+// processCPU is what another process has used.
+func processCPU(pid int) time.Duration {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(after)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * time.Second / ticksPerSecond
+}

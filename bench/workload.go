@@ -60,6 +60,13 @@ func workloads() []*workload {
 		{name: "event2", begin: beginPairs(raisePair), beside: true},
 		{name: "sleep", special: runSleep},
 		{name: "entities", special: runEntities},
+		{name: "kar-actor", special: runKAR("kar-actor", karActor, false)},
+		{name: "kar-service", special: runKAR("kar-service", karService, false)},
+		{name: "kar-tell", special: runKAR("kar-tell", karTell, true)},
+		{name: "kar-session", special: runKARSession},
+		{name: workloadKARSide, special: runKARSide, hidden: true},
+		{name: workloadKARNull, special: runKARNull, hidden: true},
+		{name: workloadKARApp, special: runKARApp, hidden: true},
 		{name: workloadLoad, special: loadEntities, hidden: true},
 		{name: workloadRecover, special: recoverEntities, hidden: true},
 	}
