@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/heap"
 	"github.com/holdfast-io/holdfast/internal/remote"
 	"github.com/holdfast-io/holdfast/internal/session"
 	"github.com/holdfast-io/holdfast/internal/sidecar"
@@ -36,6 +37,7 @@ func (b *bench) announce(port int) error {
 
 // runKARSide is the process with server and sidecar.
 func runKARSide(ctx context.Context, b *bench, _ int) error {
+	heap.Keep() // as both programs do
 	logger := warnings(b.stderr)
 	s, err := server.New(server.Config{WithoutApp: true, Frontends: []server.Frontend{server.KAR(server.KARConfig{})},
 		DataDir: filepath.Join(b.options.Data, "kar"), Listen: "127.0.0.1:0", Logger: logger})

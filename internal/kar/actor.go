@@ -157,8 +157,16 @@ func (a *actorTurn) enter(i *remote.Invocation) {
 	a.root.Flow = i.Flow
 	a.root.Active = append(a.root.Active, remote.Active{Request: i.Request, Flow: i.Flow, Kind: i.Kind, Sequence: i.Sequence, To: i.To})
 	i.To = remote.Address{}
-	a.o.Tasks = append(a.o.Tasks, msg.Task{Activity: Activity, Handler: HandlerDone, Retry: attemptsRetry, Input: payload(remote.Append(nil, i))})
+	begin := remote.Assignment{Invocation: *i}
+	if len(a.root.Active) == 1 {
+		begin.State, begin.Whole = a.state.small(stateBytesMax)
+	}
+	a.o.Tasks = append(a.o.Tasks, msg.Task{Activity: Activity, Handler: HandlerDone, Retry: attemptsRetry, Input: payload(remote.Append(nil, &begin))})
 }
+
+// stateBytesMax is how much state comes with an invocation: what would otherwise
+// be asked for. It is written to the log once more for that.
+const stateBytesMax = 1 << 10
 
 // leave ends an invocation. When it was the last of its flow, the next one
 // enters that waits.

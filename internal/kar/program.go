@@ -86,11 +86,11 @@ func (p *Program) Describe() program.Description {
 	return program.Description{
 		App: "kar",
 		Kinds: []msg.Kind{
-			{Name: KindActor, Handlers: updates(HandlerChange, HandlerDone, HandlerDrain, HandlerEvent, HandlerInvoke, HandlerOperate,
+			{Name: KindActor, Prompt: true, Handlers: updates(HandlerChange, HandlerDone, HandlerDrain, HandlerEvent, HandlerInvoke, HandlerOperate,
 				HandlerPurge, HandlerQuery, HandlerReminder, HandlerResult, HandlerSettled, HandlerTimeout)},
-			{Name: KindPromise, Handlers: updates(HandlerAwait, HandlerBegin, HandlerExpire, HandlerPurge, HandlerResult)},
-			{Name: KindService, Handlers: updates(HandlerDone, HandlerInvoke, HandlerOperate, HandlerPurge, HandlerResult, HandlerSettled)},
-			{Name: KindTopic, Handlers: updates(HandlerCreate, HandlerDelete, HandlerPublish, HandlerSubscribe, HandlerUnsubscribe)},
+			{Name: KindPromise, Prompt: true, Handlers: updates(HandlerAwait, HandlerBegin, HandlerExpire, HandlerPurge, HandlerResult)},
+			{Name: KindService, Prompt: true, Handlers: updates(HandlerDone, HandlerInvoke, HandlerOperate, HandlerPurge, HandlerResult, HandlerSettled)},
+			{Name: KindTopic, Prompt: true, Handlers: updates(HandlerCreate, HandlerDelete, HandlerPublish, HandlerSubscribe, HandlerUnsubscribe)},
 		},
 		Activities: []program.Activity{{Name: Activity, Remote: true}},
 	}
@@ -115,9 +115,15 @@ func (p *Program) Perform(ctx context.Context, t *msg.TaskRun, heartbeat func(de
 	return p.config.Attempts.Perform(ctx, t, heartbeat)
 }
 
-// Turn implements program.Program.
-func (p *Program) Turn(_ context.Context, t *msg.Turn) *msg.Outcome {
-	o := &msg.Outcome{Run: t.Run}
+// Turn implements program.Program. A panic would be a mistake of this package: it
+// becomes a fault, which parks the entity.
+func (p *Program) Turn(_ context.Context, t *msg.Turn) (o *msg.Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			o = &msg.Outcome{Run: t.Run, Fault: fmt.Sprintf("%s of %v: panic: %v", t.Message.Handler, t.Message.Target, p)}
+		}
+	}()
+	o = &msg.Outcome{Run: t.Run}
 	var err error
 	switch t.Message.Target.Kind {
 	case KindActor, KindService:

@@ -142,6 +142,24 @@ func (o *overlay) names() (names []string) {
 	return slices.DeleteFunc(names, func(name string) bool { return o.size(name) == 0 })
 }
 
+// small is all state, if it has no more than so many bytes.
+func (o *overlay) small(bytesMax int) (entries []remote.Entry, whole bool) {
+	size := 0
+	for _, field := range o.names() {
+		if !remote.IsState(field) {
+			continue
+		}
+		for _, key := range o.keys(field) {
+			value, _ := o.entry(field, key)
+			if size += len(field) + len(key) + len(value); size > bytesMax {
+				return nil, false
+			}
+			entries = append(entries, remote.Entry{Field: field, Key: key, Value: value})
+		}
+	}
+	return entries, true
+}
+
 func (o *overlay) empty() bool { return len(o.names()) == 0 }
 
 // changed applies changes of anybody at once. Who subscribes is answered by the

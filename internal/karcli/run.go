@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/heap"
 	"github.com/holdfast-io/holdfast/internal/launcher"
 	"github.com/holdfast-io/holdfast/internal/sidecar"
 )
@@ -69,6 +70,7 @@ func run(ctx context.Context, s *settings) int {
 			return s.senseless("%q: the name of a service or a type of actors has no slash", name)
 		}
 	}
+	heap.Keep()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	host := "127.0.0.1"

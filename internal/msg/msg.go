@@ -540,6 +540,7 @@ type Kind struct {
 	Initialised   bool          // creating takes turns in ModeWorkflow, of HandlerCreate
 	Retention     time.Duration // of workflows that have ended; 0 is the default
 	Tombstones    bool          // a workflow whose retention is over leaves its id taken
+	Prompt        bool          // turns are short and never wait: they run where the partition does
 	Handlers      []Handler     // sorted by name
 }
 

@@ -77,6 +77,7 @@ type Node struct {
 	batches    []batches  // by loop
 	told       []told     // by loop
 	recovery   Recovery
+	prompt     map[string]bool // kinds whose turns run on the loop
 
 	failed  chan error    // yields why the log has failed, once
 	broken  chan struct{} // closed when the log has failed
@@ -108,7 +109,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	c = c.withDefaults()
 	n := &Node{
 		config: c, failed: make(chan error, 1), broken: make(chan struct{}),
-		flushed: make(chan int, c.Loops), stopped: make(chan struct{}),
+		flushed: make(chan int, c.Loops), stopped: make(chan struct{}), prompt: map[string]bool{},
+	}
+	for _, k := range c.Program.Describe().Kinds {
+		n.prompt[k.Name] = k.Prompt
 	}
 	begun := time.Now()
 	epoch, last, err := c.Host.Log().Acquire(ctx)
@@ -239,11 +243,25 @@ func (n *Node) take(loop int, o *partition.Output) {
 func (n *Node) takeTurns(loop int, turns []partition.Turn) {
 	batch := n.batches[loop].turns[:0]
 	for _, t := range turns {
+		if n.prompt[t.Turn.Message.Target.Kind] {
+			n.runHere(t)
+			continue
+		}
 		batch = append(batch, executor.Task{Partition: t.Partition, Turn: t.Turn})
 	}
 	n.executors.SubmitAll(batch)
 	clear(batch)
 	n.batches[loop].turns = batch
+}
+
+// runHere runs a prompt turn. What it came to is the loop's next command.
+func (n *Node) runHere(t partition.Turn) {
+	o, r := n.config.Program.Turn(context.Background(), t.Turn), t.Turn
+	if r.Direct && o.Fault == "" && !o.Panicked {
+		r.Waiter.Answer(r.Answer(o))
+		return
+	}
+	n.driver.Command(t.Partition, r.Ended(o))
 }
 
 func (n *Node) takeTasks(loop int, tasks []partition.Task) {

@@ -107,6 +107,8 @@ func (a *Assignment) fields(v *visitor) {
 	number(v, 1, 64, &a.Token)
 	number(v, 2, 32, &a.Attempt)
 	v.sub(3, &a.Invocation)
+	repeated(v, 4, &a.State)
+	v.truth(5, &a.Whole)
 }
 
 func (c *Completion) fields(v *visitor) {

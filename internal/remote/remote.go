@@ -166,6 +166,8 @@ type Assignment struct {
 	Token      uint64 // of this invocation and its sequence; never 0
 	Attempt    uint32 // from 1
 	Invocation Invocation
+	State      []Entry // of the actor, if Whole
+	Whole      bool    // State is all state that the actor has
 }
 
 // Completion is what an attempt came to.

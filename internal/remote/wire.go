@@ -250,6 +250,17 @@ func Decode(name string, b []byte, n Noun) error {
 	return d.Err()
 }
 
+// Encoded is a noun of which the last fields are encoded already.
+type Encoded struct {
+	Head Noun
+	Rest []byte
+}
+
+func (e *Encoded) fields(v *visitor) {
+	e.Head.fields(v)
+	v.b = append(v.b, e.Rest...)
+}
+
 func decodeFields(d *msg.Decoder, n Noun) {
 	v := visitor{d: d}
 	for d.Next() {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/remote"
@@ -62,16 +63,19 @@ type noun = remote.Noun
 // Conn is one connection. Send may be called from many goroutines.
 type Conn struct {
 	conn  net.Conn
-	lease time.Duration // of the reader
+	raw   syscall.RawConn // nil: there is none
+	lease time.Duration   // of the reader
 	in    *bufio.Reader
 
 	mu     sync.Mutex
 	ready  sync.Cond // there is something to write, or the connection has ended
 	room   sync.Cond // there is credit, or the connection has ended
 	out    []byte
-	credit int64 // that the other side has given
-	sent   bool  // since the last heartbeat
-	err    error // why the connection has ended
+	credit int64     // that the other side has given
+	sent   bool      // since the last heartbeat
+	busy   bool      // somebody writes
+	wrote  time.Time // when somebody last wrote who had something to send
+	err    error     // why the connection has ended
 
 	owed int64 // bytes that were taken and for which no credit has been given; of the reader
 	done chan struct{}
@@ -82,6 +86,9 @@ type Conn struct {
 func newConn(c net.Conn, r *bufio.Reader, lease time.Duration) *Conn {
 	k := &Conn{conn: c, in: r, lease: lease, credit: Window, done: make(chan struct{})}
 	k.ready.L, k.room.L = &k.mu, &k.mu
+	if tcp, ok := c.(*net.TCPConn); ok {
+		k.raw, _ = tcp.SyscallConn() // without it, one goroutine writes everything
+	}
 	go k.write()
 	return k
 }
@@ -96,6 +103,23 @@ func (c *Conn) Send(t FrameType, n noun) error {
 	for t.limited() && c.credit <= 0 && c.err == nil {
 		c.room.Wait()
 	}
+	return c.put(t, n)
+}
+
+// Post is Send for those who must not wait: it is false if there is no credit,
+// and otherwise as if the frame had been sent.
+func (c *Conn) Post(t FrameType, n noun) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.limited() && c.credit <= 0 && c.err == nil {
+		return false
+	}
+	_ = c.put(t, n) // the reader of the connection sees what is wrong
+	return true
+}
+
+// put puts a frame into the buffer. It is called with mu held.
+func (c *Conn) put(t FrameType, n noun) error {
 	if c.err != nil {
 		return c.err
 	}
@@ -118,8 +142,43 @@ func (c *Conn) Send(t FrameType, n noun) error {
 		c.credit -= int64(size)
 	}
 	c.sent = true
-	c.ready.Signal()
+	c.flush()
 	return nil
+}
+
+// apart is how far apart frames are that are written by whoever has them, without
+// waiting. What comes closer together is written together, by the goroutine that
+// is there for that.
+const apart = 100 * time.Microsecond
+
+// flush writes what is in the buffer, or lets it be written. It is called with mu
+// held, and lets go of it meanwhile.
+func (c *Conn) flush() {
+	now := time.Now()
+	if c.busy || c.raw == nil || now.Sub(c.wrote) < apart {
+		c.ready.Signal()
+		return
+	}
+	c.wrote, c.busy = now, true
+	mine := c.out
+	c.out = nil
+	c.mu.Unlock()
+	n := c.tryWrite(mine)
+	c.mu.Lock()
+	c.busy = false
+	c.out = append(mine[n:], c.out...)
+	if len(c.out) > 0 || c.err != nil {
+		c.ready.Signal()
+	}
+}
+
+// tryWrite writes as much as the system takes at once.
+func (c *Conn) tryWrite(b []byte) (n int) {
+	_ = c.raw.Write(func(fd uintptr) bool { // an error shows when the rest is written
+		n = writeNow(fd, b)
+		return true
+	})
+	return n
 }
 
 // write is the goroutine that writes what has gathered.
@@ -127,7 +186,7 @@ func (c *Conn) write() {
 	var spare []byte
 	for {
 		c.mu.Lock()
-		for len(c.out) == 0 && c.err == nil {
+		for (len(c.out) == 0 || c.busy) && c.err == nil {
 			c.ready.Wait()
 		}
 		if c.err != nil && (len(c.out) == 0 || !errors.Is(c.err, errEnded)) {
@@ -136,9 +195,14 @@ func (c *Conn) write() {
 			return
 		}
 		c.out, spare = spare[:0], c.out
+		c.busy = true
 		c.mu.Unlock()
 		_ = c.conn.SetWriteDeadline(time.Now().Add(writeTime))
-		if _, err := c.conn.Write(spare); err != nil {
+		_, err := c.conn.Write(spare)
+		c.mu.Lock()
+		c.busy = false
+		c.mu.Unlock()
+		if err != nil {
 			c.Fail(err)
 			_ = c.conn.Close()
 			return

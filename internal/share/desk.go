@@ -45,6 +45,10 @@ func (d *Desk[T]) Turn() (ready bool, wait time.Duration) {
 	return ready, wait
 }
 
+// drivenMax is how many turns Drive gives while there is something to do: a turn
+// that leaves the desk an item has its sequel.
+const drivenMax = 4
+
 // Drive adds an item and gives a turn, unless somebody does. What is left to be
 // done then, or is due before the desk's own goroutine looks again, wakes that.
 func (d *Desk[T]) Drive(item T) {
@@ -58,6 +62,9 @@ func (d *Desk[T]) Drive(item T) {
 	defer d.working.Unlock()
 	now := d.now()
 	ready, wait := d.turn(now)
+	for n := 1; ready && n < drivenMax; n++ {
+		ready, wait = d.turn(now)
+	}
 	if due := after(now, wait); ready || due > 0 && (d.due == 0 || due < d.due) {
 		d.Set()
 	}

@@ -119,11 +119,13 @@ func TestWhoBringsSomethingToADeskAtRestGivesTheTurn(t *testing.T) {
 func TestWhatATurnOfAnotherLeavesWakesTheDesk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorker(1)
-		w.desk.Put(item{0, 0})
+		for n := range drivenMax {
+			w.desk.Put(item{0, n})
+		}
 		<-w.desk.Signal
-		w.desk.Drive(item{0, 1})
-		if len(w.taken) != 1 || len(w.desk.Signal) == 0 {
-			t.Fatalf("%d of two items were taken and nobody is told of the other", len(w.taken))
+		w.desk.Drive(item{0, drivenMax})
+		if len(w.taken) != drivenMax || len(w.desk.Signal) == 0 {
+			t.Fatalf("%d of %d items were taken and nobody is told of the others", len(w.taken), drivenMax+1)
 		}
 		<-w.desk.Signal
 
@@ -134,8 +136,8 @@ func TestWhatATurnOfAnotherLeavesWakesTheDesk(t *testing.T) {
 		}
 		w.start()
 		synctest.Wait()
-		if len(w.taken) != 4 {
-			t.Fatalf("%d items were taken, want 4", len(w.taken))
+		if want := drivenMax + 3; len(w.taken) != want {
+			t.Fatalf("%d items were taken, want %d", len(w.taken), want)
 		}
 
 		w.desk.Begin(func() { w.wait = time.Hour })

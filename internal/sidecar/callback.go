@@ -26,20 +26,33 @@ func actorPath(t remote.Target) string {
 // escapePath escapes what may not be in a path, and leaves its slashes.
 func escapePath(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
-// newCallback makes the client with which the application is called.
-func newCallback(h2c bool) *http.Client {
+// newCallback makes the client with which an application is called that wants
+// HTTP/2.
+func newCallback() *http.Client {
 	protocols := new(http.Protocols)
-	if h2c {
-		protocols.SetUnencryptedHTTP2(true)
-	} else {
-		protocols.SetHTTP1(true)
-	}
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Client{
-		Transport: &http.Transport{
-			Protocols: protocols, MaxIdleConns: 0, MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute, DisableCompression: true,
-		},
+		Transport:     &http.Transport{Protocols: protocols, IdleConnTimeout: time.Minute, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// exchange makes a request of the application.
+func (s *Sidecar) exchange(r *http.Request) (status int, header http.Header, body []byte, err error) {
+	if s.callback == nil {
+		return s.wires.do(r)
+	}
+	response, err := s.callback.Do(r)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			err = errNotSent{err}
+		}
+		return 0, nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, response.Header, body, err
 }
 
 // callback is one request to the application.
@@ -107,8 +120,8 @@ func (s *Sidecar) endsWithin(d time.Duration) bool {
 
 // notSent reports whether an error says that nothing has reached the application.
 func notSent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	var known errNotSent
+	return errors.As(err, &known)
 }
 
 func (s *Sidecar) askOnce(c callback) (*remote.Result, error) {
@@ -125,18 +138,13 @@ func (s *Sidecar) askOnce(c callback) (*remote.Result, error) {
 	if c.contentType != "" {
 		request.Header.Set("Content-Type", c.contentType)
 	}
-	response, err := s.callback.Do(request)
+	status, header, body, err := s.exchange(request)
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	r := &remote.Result{Status: uint16(response.StatusCode), ContentType: response.Header.Get("Content-Type"), Body: body}
+	r := &remote.Result{Status: uint16(status), ContentType: header.Get("Content-Type"), Body: body}
 	if c.all {
-		r.Headers = headersOf(response.Header)
+		r.Headers = headersOf(header)
 	}
 	return r, nil
 }

@@ -46,7 +46,8 @@ type Sidecar struct {
 	client   *session.Client
 	web      *http.Server
 	listener net.Listener
-	callback *http.Client
+	callback *http.Client // with HTTP/2; nil: wires are used
+	wires    wires
 	base     string // of the application
 	metrics  *metrics
 	shutdown chan struct{} // closed when somebody asks for the end
@@ -94,7 +95,9 @@ func New(c Config) (*Sidecar, error) {
 		actors: map[string]*actor{}, promised: map[string]*attempt{},
 	}
 	s.client = session.NewClient(session.ClientConfig{Server: c.Server, Handler: s, Logger: c.Logger, AwayMax: c.AwayMax})
-	s.callback = newCallback(c.H2C)
+	if s.wires.address = c.Application; c.H2C {
+		s.callback = newCallback()
+	}
 	s.web = newWeb(s.routes(), c.Logger)
 	return s, nil
 }
@@ -145,6 +148,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	if s.web.Shutdown(grace) != nil {
 		_ = s.web.Close()
 	}
+	s.wires.close()
 	return err
 }
 
@@ -185,6 +189,9 @@ func (s *Sidecar) Assigned(a *remote.Assignment) {
 		return
 	}
 	at := s.begin(a)
+	if a.Whole && at.actor != nil && len(at.actor.holders) == 1 {
+		at.actor.state.start(a.State)
+	}
 	go at.run()
 }
 

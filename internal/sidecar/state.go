@@ -105,6 +105,16 @@ func (h *hold) forget() {
 	h.known, h.whole, h.state = nil, nil, false
 }
 
+// start begins a hold with all state that the actor has.
+func (h *hold) start(entries []remote.Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for n := range entries {
+		h.field(entries[n].Field)[entries[n].Key] = &entries[n].Value
+	}
+	h.state = true
+}
+
 func (h *hold) field(name string) map[string]*[]byte {
 	if h.known == nil {
 		h.known, h.whole = map[string]map[string]*[]byte{}, map[string]bool{}

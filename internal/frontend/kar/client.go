@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/kar"
@@ -17,14 +18,14 @@ import (
 // Frontend.mu.
 type client struct {
 	f       *Frontend
-	conn    *session.Conn // nil: broken
+	conn    *session.Conn                // nil: broken
+	current atomic.Pointer[session.Conn] // the same, for answers, which take no lock
 	hello   *remote.Hello
 	left    time.Time // when the connection broke
 	goodbye bool
 	dead    bool
 	live    map[uint64]uint32 // attempts that the process said it had when it connected, by token
 
-	out     *queue            // frames that are sent in order, without holding mu
 	askedMu sync.Mutex        // of asked
 	asked   map[uint32]*asked // by lane
 }
@@ -36,28 +37,38 @@ type asked struct {
 }
 
 func newClient(f *Frontend, h *remote.Hello) *client {
-	c := &client{f: f, hello: h, asked: map[uint32]*asked{}}
-	c.out = &queue{current: func() *session.Conn {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return c.conn
-	}}
-	return c
+	return &client{f: f, hello: h, asked: map[uint32]*asked{}}
 }
 
-// send queues a frame for the connection, if there is one.
+// connect makes a connection the current one; nil: it is broken. It is called
+// with mu held.
+func (c *client) connect(conn *session.Conn) {
+	c.conn = conn
+	c.current.Store(conn)
+}
+
+// send sends a frame over the connection, if there is one. It never waits: what
+// has no credit is sent beside, in any order.
 func (c *client) send(t session.FrameType, n remote.Noun) {
-	if c.conn != nil {
-		c.out.put(frame{c.conn, t, n})
+	if conn := c.current.Load(); conn != nil && !conn.Post(t, n) {
+		go func() { _ = conn.Send(t, n) }() // its reader sees what is wrong
 	}
+}
+
+// assign sends an assignment: as the task has it, with token and attempt.
+func (c *client) assign(a *attempt) {
+	if a.input == nil {
+		c.send(session.FrameAssignment, &a.Assignment)
+		return
+	}
+	c.send(session.FrameAssignment, &remote.Encoded{Head: &remote.Assignment{Token: a.Token, Attempt: a.Attempt}, Rest: a.input})
 }
 
 // end says goodbye.
 func (c *client) end(reason string) {
 	if c.conn != nil {
-		conn := c.conn
-		c.out.put(frame{conn, session.FrameGoodbye, &remote.Goodbye{Reason: reason}})
-		c.out.do(conn.End)
+		c.conn.Post(session.FrameGoodbye, &remote.Goodbye{Reason: reason})
+		c.conn.End()
 	}
 }
 
@@ -71,7 +82,7 @@ func (c *client) resume(conn *session.Conn) {
 	}
 	for _, a := range c.f.attempts {
 		if a.at == c {
-			c.send(session.FrameAssignment, &a.Assignment)
+			c.assign(a)
 		}
 	}
 	for _, l := range c.hello.Live {
@@ -91,11 +102,14 @@ func (c *client) take(conn *session.Conn, t session.FrameType, body []byte) erro
 		}
 		c.requested(r)
 	case session.FrameCompletion:
-		completion := new(remote.Completion)
-		if err := remote.Decode("Completion", body, completion); err != nil {
+		done := new(completion)
+		if err := remote.Decode("Completion", body, &done.Completion); err != nil {
 			return err
 		}
-		c.completed(completion)
+		if done.Request != "" {
+			done.encoded = slices.Clone(body)
+		}
+		c.completed(done)
 	case session.FrameInactive:
 		var i remote.Inactive
 		if err := remote.Decode("Inactive", body, &i); err != nil {
@@ -128,7 +142,7 @@ func (c *client) busy(key string) bool {
 }
 
 // completed takes what an attempt came to, from the process that is listened to.
-func (c *client) completed(done *remote.Completion) {
+func (c *client) completed(done *completion) {
 	f := c.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -258,7 +272,7 @@ func (w replier) Answer(reply msg.Reply) {
 		delete(c.asked, w.r.Lane)
 	}
 	c.askedMu.Unlock()
-	c.out.do(func() { c.answerReply(w.r, reply) })
+	c.answerReply(w.r, reply)
 }
 
 func (c *client) answerReply(r *remote.Request, reply msg.Reply) {
@@ -290,11 +304,10 @@ func failedResult(e *msg.Error) remote.Result {
 	return remote.Failed(500, "%v", e)
 }
 
-// answer sends an answer. It takes mu only to look at the connection, and not if
-// it is held already.
+// answer sends an answer. It takes no lock of the frontend.
 func (c *client) answer(r *remote.Request, a *remote.Answer) {
 	a.Lane, a.Number = r.Lane, r.Number
-	c.out.put(frame{nil, session.FrameAnswer, a})
+	c.send(session.FrameAnswer, a)
 }
 
 // operator answers what is asked about an application.

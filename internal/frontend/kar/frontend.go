@@ -154,7 +154,8 @@ func (f *Frontend) enter(conn *session.Conn, h *remote.Hello) (*client, *remote.
 	if c.conn != nil {
 		c.conn.Fail(errReplaced)
 	}
-	c.conn, c.hello, c.left = conn, h, time.Time{}
+	c.hello, c.left = h, time.Time{}
+	c.connect(conn)
 	c.live = map[uint64]uint32{}
 	for _, a := range h.Live {
 		c.live[a.Token] = a.Attempt
@@ -199,7 +200,8 @@ func (f *Frontend) broken(c *client, conn *session.Conn, err error) {
 	if c.conn != conn {
 		return // it has come back already
 	}
-	c.conn, c.left = nil, time.Now()
+	c.left = time.Now()
+	c.connect(nil)
 	f.logger.Debug("a connection has broken", "session", c.hello.Session, "error", err)
 	if c.goodbye || f.closing {
 		f.remove(c, "the process has ended")

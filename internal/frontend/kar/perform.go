@@ -17,11 +17,18 @@ type attempt struct {
 	remote.Assignment
 	target msg.Ref // of the task
 	at     *client
-	ended  chan *remote.Completion // gets one; nil: the attempt is lost
+	input  []byte           // the assignment as the task has it, without token and attempt; empty: it has changed
+	ended  chan *completion // gets one; nil: the attempt is lost
 	over   bool
 }
 
-func (a *attempt) end(c *remote.Completion) {
+// completion is a completion, or how the process has encoded it.
+type completion struct {
+	remote.Completion
+	encoded []byte
+}
+
+func (a *attempt) end(c *completion) {
 	if !a.over {
 		a.over = true
 		a.ended <- c
@@ -38,18 +45,24 @@ type quarantine struct {
 
 // Perform makes one attempt of an invocation.
 func (f *Frontend) Perform(ctx context.Context, t *msg.TaskRun, _ func(detail msg.Payload)) *msg.TaskOutcome {
-	a := &attempt{target: t.Target, ended: make(chan *remote.Completion, 1)}
-	a.Token, a.Attempt = tokenOf(t), t.Task.Attempt
+	a := &attempt{target: t.Target, ended: make(chan *completion, 1), input: t.Task.Input.Body}
 	o := &msg.TaskOutcome{Target: t.Target, Name: t.Task.Name(), Attempt: t.Task.Attempt}
-	if err := remote.Decode("Invocation", t.Task.Input.Body, &a.Invocation); err != nil {
+	if err := remote.Decode("Assignment", t.Task.Input.Body, &a.Assignment); err != nil {
 		o.Fault = err.Error()
 		return o
+	}
+	a.Token, a.Attempt = tokenOf(t), t.Task.Attempt
+	if a.Attempt > 1 {
+		a.forgetState() // it may have changed since the first one began
 	}
 	c, err := f.perform(ctx, t, a)
 	switch {
 	case err == nil:
-		c.Request = a.Invocation.Request
-		o.Output = msg.Payload{ContentType: kar.ContentType, Body: remote.Append(nil, c)}
+		if c.encoded == nil || c.Request != a.Invocation.Request {
+			c.Request = a.Invocation.Request
+			c.encoded = remote.Append(nil, &c.Completion)
+		}
+		o.Output = msg.Payload{ContentType: kar.ContentType, Body: c.encoded}
 	case errors.Is(err, errLost):
 		o.Err, o.Retryable = msg.Errorf(msg.CodeUnavailable, msg.ClassUnavailable, "%v", err), true
 	default:
@@ -64,7 +77,7 @@ var (
 	errReplaced = errors.New("the process has made another connection")
 )
 
-func (f *Frontend) perform(ctx context.Context, t *msg.TaskRun, a *attempt) (*remote.Completion, error) {
+func (f *Frontend) perform(ctx context.Context, t *msg.TaskRun, a *attempt) (*completion, error) {
 	if err := f.waitOpen(ctx); err != nil {
 		return nil, err
 	}
@@ -98,7 +111,7 @@ func (f *Frontend) perform(ctx context.Context, t *msg.TaskRun, a *attempt) (*re
 	return nil, errStopping
 }
 
-func (f *Frontend) lost(a *attempt, c *remote.Completion) error {
+func (f *Frontend) lost(a *attempt, c *completion) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closing {
@@ -113,8 +126,8 @@ func (f *Frontend) lost(a *attempt, c *remote.Completion) error {
 	return fmt.Errorf("%w: %s", errLost, why)
 }
 
-func refused(status uint16, format string, args ...any) *remote.Completion {
-	return &remote.Completion{Result: remote.Failed(status, format, args...)}
+func refused(status uint16, format string, args ...any) *completion {
+	return &completion{Completion: remote.Completion{Result: remote.Failed(status, format, args...)}}
 }
 
 func (f *Frontend) openedAt() time.Time {
@@ -206,7 +219,7 @@ func (f *Frontend) settled(ctx context.Context, a *attempt) error {
 // place gives an attempt to a process. One that may run elsewhere since before
 // the server began is waited for as long as a lease is. What it gives is the
 // completion of an invocation that no process offers to run in time.
-func (f *Frontend) place(ctx context.Context, a *attempt, adoptable bool) (*remote.Completion, error) {
+func (f *Frontend) place(ctx context.Context, a *attempt, adoptable bool) (*completion, error) {
 	i := &a.Invocation
 	if adoptable {
 		missing, err := f.waitFor(ctx, f.openedAt().Add(f.config.Lease), func() bool { return f.adopt(a) })
@@ -216,6 +229,7 @@ func (f *Frontend) place(ctx context.Context, a *attempt, adoptable bool) (*remo
 		if err := f.settled(ctx, a); err != nil { // the process that had it may have come to some of its calls
 			return nil, err
 		}
+		a.forgetState()
 	}
 	var until time.Time
 	if i.StartBy > 0 {
@@ -233,7 +247,7 @@ func (f *Frontend) place(ctx context.Context, a *attempt, adoptable bool) (*remo
 	case err != nil:
 		return nil, err
 	case unneeded:
-		return &remote.Completion{Result: remote.Result{Status: 200}}, nil
+		return &completion{Completion: remote.Completion{Result: remote.Result{Status: 200}}}, nil
 	case late:
 		return f.missing(i), nil
 	}
@@ -241,7 +255,7 @@ func (f *Frontend) place(ctx context.Context, a *attempt, adoptable bool) (*remo
 }
 
 // missing is the end of an invocation for which there was no process in time.
-func (f *Frontend) missing(i *remote.Invocation) *remote.Completion {
+func (f *Frontend) missing(i *remote.Invocation) *completion {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	what := remote.Target{App: i.Target.App, Type: i.Target.Type}
@@ -291,5 +305,8 @@ func (f *Frontend) give(a *attempt, c *client) {
 			delete(other.live, a.Token)
 		}
 	}
-	c.send(session.FrameAssignment, &a.Assignment)
+	c.assign(a)
 }
+
+// forgetState lets the process ask for the state.
+func (a *attempt) forgetState() { a.State, a.Whole, a.input = nil, false, nil }
