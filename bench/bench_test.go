@@ -241,7 +241,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	for _, c := range []struct{ flags, says string }{
 		{"--workload dance", `names "dance", want a list of update, hot,`},
 		{"--workload update,", `names ""`},
-		{"--workload entities-load,dance", "entities, or all"},
+		{"--workload entities-load,dance", "kar-session, or all"},
 		{"--concurrency 1,0", `--concurrency has "0"`},
 		{"--concurrency x", `--concurrency has "x"`},
 		{"--keys -1", "--keys is -1"},

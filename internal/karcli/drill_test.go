@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/remote"
 	"github.com/holdfast-io/holdfast/internal/sidecar"
 )
@@ -213,12 +214,28 @@ func (d *drill) invoke(c *sidecar.Caller, id, method string, arguments ...any) s
 	return string(v.Value)
 }
 
+// ask asks something that must not fail.
+func (d *drill) ask(c *sidecar.Caller, r *remote.Request) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if a, err := c.Ask(ctx, r); err != nil || a.Result.Failure != "" {
+		d.t.Errorf("request %d: %v, %+v", r.Kind, err, a)
+	}
+}
+
+// change stores something under an actor.
+func (d *drill) change(c *sidecar.Caller, id, field, key string, value remote.Noun) {
+	d.ask(c, &remote.Request{Kind: remote.RequestChange, Target: remote.Target{App: "drill", Type: "Counter", ID: id},
+		Changes: []remote.Change{{Kind: remote.ChangePut, Field: field, Key: key, Value: remote.Append(nil, value)}}})
+}
+
 const drillActors = 6
 
 // load asks for work until it is told to stop, and counts what each actor has to
 // have counted.
 func (d *drill) load(clients int, stop <-chan struct{}) (counts map[string]*atomic.Int64, wait func() int64) {
-	counts = map[string]*atomic.Int64{"sink": {}}
+	counts = map[string]*atomic.Int64{"sink": {}, "listener": {}, "alarm": {}}
+	d.change(d.caller(), "listener", remote.FieldSubscriptions, "topic", &remote.Subscription{Path: "/add", Topic: "topic"})
 	for n := range drillActors {
 		counts[fmt.Sprint("c", n)] = &atomic.Int64{}
 	}
@@ -236,7 +253,7 @@ func (d *drill) load(clients int, stop <-chan struct{}) (counts map[string]*atom
 				asked.Add(1)
 				n := rand.IntN(drillActors)
 				id, other := fmt.Sprint("c", n), fmt.Sprint("c", n+rand.IntN(drillActors-n)) // calls go one way: two that call each other wait for ever
-				switch rand.IntN(4) {
+				switch rand.IntN(6) {
 				case 0: // counts once
 					d.invoke(c, id, "add", 1)
 					counts[id].Add(1)
@@ -253,6 +270,12 @@ func (d *drill) load(clients int, stop <-chan struct{}) (counts map[string]*atom
 				case 3: // counts within itself, too
 					d.invoke(c, id, "twice")
 					counts[id].Add(2)
+				case 4: // an event, to which the listener counts
+					d.ask(c, &remote.Request{Kind: remote.RequestPublish, Name: "topic", Body: []byte("1")})
+					counts["listener"].Add(1)
+				case 5: // a reminder, which counts
+					d.change(c, "alarm", remote.FieldReminders, fmt.Sprint(rand.Uint64()), &remote.Reminder{Path: "/add", Due: msg.TimeOf(time.Now().Add(time.Second)), Data: []byte("[1]")})
+					counts["alarm"].Add(1)
 				}
 			}
 		})
@@ -271,7 +294,9 @@ func (d *drill) run(clients int) {
 	close(stop)
 	asked := wait()
 	c := d.caller()
-	eventually(d.t, "the sink has been told everything", func() bool { return d.invoke(c, "sink", "get") == fmt.Sprint(counts["sink"].Load()) })
+	for _, id := range []string{"sink", "listener", "alarm"} { // nobody waits for what they count
+		eventually(d.t, id+" has counted everything", func() bool { return d.invoke(c, id, "get") == fmt.Sprint(counts[id].Load()) })
+	}
 	time.Sleep(200 * time.Millisecond) // for what might be done twice
 	for id, want := range counts {
 		if got := d.invoke(c, id, "get"); got != fmt.Sprint(want.Load()) {

@@ -328,3 +328,45 @@ func TestAnotherProcessWritesStateDuringAnAttempt(t *testing.T) {
 	want(t, <-got, 200, actorJSON, value(`""`))
 	want(t, other.ask("GET", "/kar/v1/actor/A/x/state", ""), 200, "application/json", `{"mine":1,"theirs":2}`)
 }
+
+// TestWhatIsAskedOfAServerThatHasJustBegun: it may not have taken up yet the
+// attempt that asks.
+func TestWhatIsAskedOfAServerThatHasJustBegun(t *testing.T) {
+	r := newRig(t, server.KARConfig{})
+	var asked, ran atomic.Int64
+	stop := make(chan struct{})
+	p := r.join(&app{methods: map[string]method{
+		"busy": func(c *call) any {
+			ran.Add(1)
+			for {
+				select {
+				case <-stop:
+					return c.add("n")
+				default:
+				}
+				asked.Add(1)
+				if got := c.within("other", "add", "[]"); got.status != 200 {
+					return fmt.Sprint("a call was answered ", got)
+				}
+			}
+		},
+		"add": func(c *call) any { return c.add("n") },
+	}})
+	got := make([]<-chan response, 8)
+	for n := range got {
+		got[n] = later(func() response { return p.invoke(fmt.Sprint("x", n), "busy", "[]") })
+	}
+	for range 3 {
+		before := asked.Load()
+		eventually(t, "calls are made", func() bool { return asked.Load() > before+20 })
+		r.restart()
+	}
+	close(stop)
+	for n := range got {
+		want(t, <-got[n], 200, actorJSON, value(1))
+	}
+	want(t, p.invoke("other", "add", "[]"), 200, actorJSON, value(asked.Load()+1))
+	if ran.Load() != int64(len(got)) {
+		t.Errorf("%d attempts, want %d", ran.Load(), len(got))
+	}
+}

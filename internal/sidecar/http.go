@@ -240,9 +240,11 @@ func (s *Sidecar) reply(w http.ResponseWriter, result *remote.Result, err error,
 	case errors.Is(err, context.Canceled):
 		return // the caller has gone
 	case err != nil:
+		s.config.Logger.Warn("a request could not be made", "error", err)
 		http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
 	case result.Failure != "":
 		status := int(result.Status)
+		s.config.Logger.Warn("a request was refused", "status", status, "reason", result.Failure)
 		if status == http.StatusServiceUnavailable {
 			http.Error(w, "Service Unavailable", status)
 			return

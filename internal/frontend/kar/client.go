@@ -222,6 +222,13 @@ func (c *client) operate(r *remote.Request, q *msg.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := f.attempts[r.Token]
+	if until := f.opened.Add(f.config.Lease); a == nil && c.live[r.Token] == r.Attempt && time.Now().Before(until) {
+		go func() { // the server has begun, and has not taken up the attempt yet
+			_, _ = f.waitFor(f.closed, until, func() bool { return f.attempts[r.Token] != nil })
+			c.operate(r, q)
+		}()
+		return
+	}
 	if a == nil || a.at != c || a.Attempt != r.Attempt {
 		c.answer(r, &remote.Answer{Result: remote.Failed(409, "the attempt %d is not listened to any more: another one has taken its place", r.Attempt)})
 		return
