@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 
 func (c *commands) serve() *cobra.Command {
 	var line server.CommandLine
+	var remote server.KARConfig
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a server without an application of its own",
@@ -21,13 +23,16 @@ func (c *commands) serve() *cobra.Command {
 			"see holdfast kar.",
 		Args: positional(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			line.Config.Frontends = []server.Frontend{server.KAR(server.KARConfig{})}
+			line.Config.Frontends = []server.Frontend{server.KAR(remote)}
 			return line.Serve(cmd.Context(), nil, c.process.Stderr)
 		},
 	}
 	set := flag.NewFlagSet("serve", flag.ContinueOnError)
 	line.Register(set)
 	cmd.Flags().AddGoFlagSet(set)
+	cmd.Flags().DurationVar(&remote.Lease, "kar-lease", 3*time.Second, "how long a process of an application may be unreachable before others do what it does")
+	cmd.Flags().Uint32Var(&remote.AttemptsMax, "kar-attempts", 5, "how often an invocation may end its process before it is put into quarantine")
+	cmd.Flags().DurationVar(&remote.PromiseRetention, "kar-promise-retention", 24*time.Hour, "how long outcomes of promises are kept")
 	return cmd
 }
 

@@ -115,11 +115,20 @@ func (a *actorTurn) timer(name string, r *msg.Reminder) {
 	a.timers[name] = r
 }
 
+// waitingMax is how many invocations may wait for an actor when another one comes
+// from outside. What actors send each other is never refused.
+const waitingMax = 100_000
+
 // invoked takes an invocation from outside or from another entity.
 func (a *actorTurn) invoked() error {
 	var i remote.Invocation
 	if err := remote.Decode("Invocation", a.t.Message.Payload.Body, &i); err != nil {
 		return err
+	}
+	if a.root.Waiting >= waitingMax && a.t.Message.Kind == msg.MessageCall {
+		full := remote.Failed(429, "%d invocations wait for %s: no more can", a.root.Waiting, i.Target)
+		a.o.Output = result(&full)
+		return nil
 	}
 	if i.To.IsZero() && i.Kind == remote.InvocationCall {
 		i.To, a.o.Later = waiting(a.t), true
@@ -355,11 +364,18 @@ func (a *actorTurn) send(by *remote.Active, s *remote.Outgoing, awaited bool) (*
 	if !known && sent.Pending {
 		by.Calls++
 	}
-	if !known || sent.Pending {
+	if sent.Pending || !known && a.state.size(field) < sentMax {
 		a.state.put(field, key, remote.Append(nil, sent))
 	}
 	return sent, nil
 }
+
+// What is remembered of what an invocation has sent: so many sends, and results
+// of so many bytes in all. What is over that is sent again by another attempt.
+const (
+	sentMax      = 1000
+	sentBytesMax = 1 << 20
+)
 
 // release lets something leave.
 func (a *actorTurn) release(by *remote.Active, s *remote.Outgoing) {
@@ -403,8 +419,13 @@ func (a *actorTurn) told() error {
 	for i := range sent.Waiters {
 		respond(a.o, &sent.Waiters[i], &t.Result)
 	}
-	a.state.put(field, key, remote.Append(nil, &remote.Sent{Result: t.Result}))
 	by := &a.root.Active[n]
+	done := remote.Append(nil, &remote.Sent{Result: t.Result})
+	if by.SentBytes += uint64(len(done)); by.SentBytes <= sentBytesMax && a.state.size(field) <= sentMax {
+		a.state.put(field, key, done)
+	} else {
+		a.state.remove(field, key)
+	}
 	by.Calls--
 	if by.Calls == 0 {
 		for i := range by.Settling {

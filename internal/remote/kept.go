@@ -33,6 +33,8 @@ type Active struct {
 	To       Address
 	Calls    uint32    // that are under way
 	Settling []Address // are told when no call is
+
+	SentBytes uint64 // of results of calls that were remembered, or not for lack of room
 }
 
 // Sent is what is remembered of something that an invocation has sent.
@@ -95,6 +97,7 @@ func (a *Active) fields(v *visitor) {
 	v.sub(5, &a.To)
 	number(v, 6, 32, &a.Calls)
 	repeated(v, 7, &a.Settling)
+	number(v, 8, 64, &a.SentBytes)
 }
 
 func (s *Sent) fields(v *visitor) {

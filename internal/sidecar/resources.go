@@ -278,7 +278,7 @@ func withSlash(path string) string {
 
 // put stores something that has a name: 204 if it is new, 200 if it replaces.
 func (s *Sidecar) put(w http.ResponseWriter, r *request, field string, value []byte) {
-	counts, err := s.storeOf(r.target, field).change(r.Context(), remote.Change{Kind: remote.ChangePut, Field: field, Key: r.PathValue("name"), Value: value})
+	counts, err := s.change(r, remote.Change{Kind: remote.ChangePut, Field: field, Key: r.PathValue("name"), Value: value})
 	switch {
 	case s.failed(w, err):
 	case counts[0] > 0:
@@ -286,6 +286,15 @@ func (s *Sidecar) put(w http.ResponseWriter, r *request, field string, value []b
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
+}
+
+// change makes one change of reminders or subscriptions.
+func (s *Sidecar) change(r *request, c remote.Change) (counts []uint64, err error) {
+	counts, err = s.storeOf(r.target, c.Field).change(r.Context(), c)
+	if err == nil {
+		s.metrics.reminders([]remote.Change{c}, counts)
+	}
+	return counts, err
 }
 
 // listRoutes serves what an actor has under names, except for storing it.
@@ -306,7 +315,7 @@ func (s *Sidecar) listRoutes(handle routeAdder, resource, field string, view fun
 		}
 	})
 	handle("DELETE "+path, func(w http.ResponseWriter, r *request) {
-		counts, err := s.storeOf(r.target, field).change(r.Context(), remote.Change{Kind: remote.ChangeClear, Field: field})
+		counts, err := s.change(r, remote.Change{Kind: remote.ChangeClear, Field: field})
 		if !s.failed(w, err) {
 			writeText(w, http.StatusOK, fmt.Sprint(counts[0]))
 		}
@@ -327,7 +336,7 @@ func (s *Sidecar) listRoutes(handle routeAdder, resource, field string, view fun
 		}
 	})
 	handle("DELETE "+path+"/{name}", func(w http.ResponseWriter, r *request) {
-		counts, err := s.storeOf(r.target, field).change(r.Context(), remote.Change{Kind: remote.ChangeRemove, Field: field, Key: r.PathValue("name")})
+		counts, err := s.change(r, remote.Change{Kind: remote.ChangeRemove, Field: field, Key: r.PathValue("name")})
 		switch {
 		case s.failed(w, err):
 		case counts[0] > 0 || r.nilOnAbsent():

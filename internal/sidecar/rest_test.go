@@ -127,3 +127,27 @@ func difference(want, got string) string {
 	}
 	return out.String()
 }
+
+func TestMetrics(t *testing.T) {
+	r := newRig(t, server.KARConfig{})
+	p := r.join(restApp())
+	p.invoke("x", "void", "[]")
+	p.ask("GET", "/kar/v1/service/svc/call/p?x=1", "")
+	p.ask("PUT", "/kar/v1/actor/A/x/reminders/one", `{"path":"/void","targetTime":"2125-01-02T03:04:05Z"}`)
+	p.ask("PUT", "/kar/v1/actor/A/x/reminders/two", `{"path":"/void","targetTime":"2125-01-02T03:04:05Z"}`)
+	p.ask("PUT", "/kar/v1/actor/A/x/reminders/two", `{"path":"/void","targetTime":"2125-01-02T03:04:05Z"}`)
+	p.ask("DELETE", "/kar/v1/actor/A/x/reminders/one", "")
+	got := p.ask("GET", "/metrics", "").body
+	for _, line := range []string{
+		`kar_user_code_invocation_durations_histogram_seconds_count{path="A:/void"} 1`,
+		`kar_user_code_invocation_durations_histogram_seconds_count{path="A:activate"} 1`,
+		`kar_user_code_invocation_durations_histogram_seconds_count{path="svc:/p"} 1`,
+		`kar_user_code_invocation_durations_histogram_seconds_bucket{path="A:/void",le="5.12"} 1`,
+		`kar_actors_active_reminders_gauge 1`,
+		`kar_actors_cancelled_reminders_gauge 1`,
+	} {
+		if !strings.Contains(got+"\n", line+"\n") {
+			t.Errorf("there is no line %s in\n%s", line, got)
+		}
+	}
+}

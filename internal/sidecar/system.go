@@ -177,6 +177,8 @@ func (s *Sidecar) activeHere() map[string][]string {
 type metrics struct {
 	registry  *prometheus.Registry
 	durations *prometheus.HistogramVec
+	active    prometheus.Gauge // reminders
+	cancelled prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -184,9 +186,26 @@ func newMetrics() *metrics {
 		Name:    "kar_user_code_invocation_durations_histogram_seconds",
 		Help:    "How long the application took, by what was asked of it.",
 		Buckets: prometheus.ExponentialBuckets(0.010, 2, 10),
-	}, []string{"path"})}
-	m.registry.MustRegister(m.durations)
+	}, []string{"path"}),
+		active:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "kar_actors_active_reminders_gauge", Help: "Reminders that were set through this process, less those that were cancelled through it."}),
+		cancelled: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kar_actors_cancelled_reminders_gauge", Help: "Reminders that were cancelled through this process."}),
+	}
+	m.registry.MustRegister(m.durations, m.active, m.cancelled)
 	return m
+}
+
+// reminders counts reminders that were set and cancelled.
+func (m *metrics) reminders(changes []remote.Change, counts []uint64) {
+	for n, c := range changes {
+		switch {
+		case c.Field != remote.FieldReminders:
+		case c.Kind == remote.ChangePut:
+			m.active.Add(1 - float64(counts[n]))
+		default:
+			m.active.Sub(float64(counts[n]))
+			m.cancelled.Add(float64(counts[n]))
+		}
+	}
 }
 
 func (m *metrics) handler() http.Handler {
