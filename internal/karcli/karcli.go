@@ -51,15 +51,15 @@ type settings struct {
 	set     *flag.FlagSet
 	ignored map[string]bool
 
-	server, app, service, actors       string
-	verbosity, hostname                string
-	appPort, runtimePort               int
-	kubernetes, h2c, sidecarMode       bool
-	busy, missing, collect, retryLimit time.Duration
-	away                               time.Duration
-	subject, kind, id, output          string
-	memoryResident                     bool
-	contentType                        string
+	server, app, service, actors         string
+	verbosity, hostname                  string
+	appPort, runtimePort                 int
+	kubernetes, h2c, sidecarMode, cancel bool
+	busy, missing, collect, retryLimit   time.Duration
+	away                                 time.Duration
+	subject, kind, id, output            string
+	memoryResident                       bool
+	contentType                          string
 }
 
 // command is one command.

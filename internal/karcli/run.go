@@ -30,7 +30,7 @@ func runFlags(s *settings) {
 	f.BoolVar(&s.kubernetes, "kubernetes_mode", false, "listen on all interfaces")
 	f.BoolVar(&s.h2c, "h2c", false, "call the application with HTTP/2")
 	f.StringVar(&s.hostname, "hostname", "localhost", "`host` where the application listens")
-	f.BoolFunc("cancel", "ignored: a call whose caller is gone is done", func(string) error { s.ignored["cancel"] = true; return nil })
+	f.BoolVar(&s.cancel, "cancel", false, "calls from outside of methods that have not begun when this process ends are not begun")
 	f.DurationVar(&s.away, "server_away_limit", time.Minute, "end with the application when the server was away for so long; 0: never")
 }
 
@@ -80,7 +80,7 @@ func run(ctx context.Context, s *settings) int {
 	exited := make(chan struct{})
 	side, err := sidecar.New(sidecar.Config{
 		App: s.app, Service: s.service, Types: types, Server: s.server, Listen: net.JoinHostPort(host, strconv.Itoa(s.runtimePort)),
-		Application: net.JoinHostPort(s.hostname, strconv.Itoa(s.appPort)), H2C: s.h2c, BusyTimeout: max(s.busy, 0), StartWithin: max(s.missing, 0),
+		Application: net.JoinHostPort(s.hostname, strconv.Itoa(s.appPort)), H2C: s.h2c, Cancel: s.cancel, BusyTimeout: max(s.busy, 0), StartWithin: max(s.missing, 0),
 		CollectInterval: s.collect, AwayMax: s.away, Logger: s.logger(), Exited: exited,
 	})
 	if err != nil {

@@ -64,6 +64,7 @@ func (i *Invocation) fields(v *visitor) {
 	v.duration(13, &i.StartWithin)
 	v.time(14, &i.StartBy)
 	v.text(15, &i.Parent)
+	v.text(16, &i.CancelWith)
 }
 
 func (r *Result) fields(v *visitor) {

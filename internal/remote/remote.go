@@ -64,6 +64,7 @@ type Invocation struct {
 	StartWithin time.Duration // how long it may wait for a component that can run it; 0: for ever
 	StartBy     msg.Time      // the same as a time, set by the server when it has arrived
 	Parent      string        // the request that asked, for people
+	CancelWith  string        // the session without which nobody waits: if it has ended, the invocation is not begun; empty: it is in any case
 }
 
 // Address says who is told an outcome: who waits for a reply, or the handler

@@ -157,6 +157,9 @@ func (s *Sidecar) call(w http.ResponseWriter, r *request, i remote.Invocation) {
 		if flow == "" {
 			i.Flow = "flow-" + random()
 		}
+		if s.config.Cancel {
+			i.CancelWith = s.name
+		}
 		result, err = s.invoke(r.Context(), &i)
 	}
 	s.reply(w, result, err, "failed to send message: ")

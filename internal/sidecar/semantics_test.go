@@ -297,3 +297,75 @@ func TestBodiesHaveALimit(t *testing.T) {
 	}
 	want(t, p.invoke("x", "b", strings.Repeat(" ", 1<<20)+"[]"), 200, actorJSON, value(1<<20+2))
 }
+
+// TestACallWhoseCallerIsGoneIsCancelled, if that was asked for: it waits in a
+// queue, and is not begun.
+func TestACallWhoseCallerIsGoneIsCancelled(t *testing.T) {
+	for _, cancel := range []bool{true, false} {
+		r := newRig(t, server.KARConfig{Lease: 100 * time.Millisecond})
+		g := newGate()
+		var ran atomic.Int64
+		p := r.join(&app{methods: map[string]method{
+			"hold": func(*call) any { g.pass(); return nil },
+			"run":  func(*call) any { ran.Add(1); return nil },
+			"last": func(*call) any { return nil },
+		}})
+		gone := r.join(&app{}, func(c *sidecar.Config) { c.Types, c.Cancel = nil, cancel })
+		held := later(func() response { return p.invoke("x", "hold", "[]") })
+		g.wait(t)
+		waits := make(chan struct{})
+		go func() {
+			defer close(waits)
+			_, _ = gone.try(client, http.MethodPost, "/kar/v1/actor/A/x/call/run", "[]")
+		}()
+		time.Sleep(300 * time.Millisecond)
+		gone.leave()
+		<-waits
+		close(g.open)
+		<-held
+		want(t, p.invoke("x", "last", "[]"), 204, "", "")
+		if got := ran.Load(); cancel == (got > 0) {
+			t.Errorf("cancel %v: it ran %d times", cancel, got)
+		}
+	}
+}
+
+// TestOthersDoNotPauseWhenAProcessDies: while one process is not heard of, actors
+// of another are called without a gap.
+func TestOthersDoNotPauseWhenAProcessDies(t *testing.T) {
+	r := newRig(t, server.KARConfig{Lease: time.Second})
+	w := newWire(t, r.address)
+	methods := map[string]method{"a": func(c *call) any { return c.add("n") }}
+	front := r.join(&app{}, func(c *sidecar.Config) { c.Types = nil })
+	lost := r.join(&app{methods: methods}, func(c *sidecar.Config) { c.Server = w.address() })
+	want(t, front.invoke("lost", "a", "[]"), 200, actorJSON, value(1))
+	r.join(&app{methods: methods})
+	stays := ""
+	for n := 0; stays == ""; n++ {
+		id := fmt.Sprint("x", n)
+		front.invoke(id, "a", "[]")
+		if !strings.Contains(lost.app.noted(), "+"+id) {
+			stays = id
+		}
+	}
+	w.cut()
+	began := time.Now()
+	resumed := later(func() response { return front.invoke("lost", "a", "[]") })
+	worst, calls := time.Duration(0), 0
+	for done := false; !done; calls++ {
+		before := time.Now()
+		front.invoke(stays, "a", "[]")
+		worst = max(worst, time.Since(before))
+		select {
+		case got := <-resumed:
+			want(t, got, 200, actorJSON, value(2))
+			done = true
+		default:
+		}
+	}
+	paused := time.Since(began)
+	t.Logf("the actor of the lost process paused %v; the longest of %d calls of another took %v", paused, calls, worst)
+	if paused < 500*time.Millisecond || paused > 5*time.Second || worst > paused/2 {
+		t.Errorf("it paused %v, and others up to %v", paused, worst)
+	}
+}

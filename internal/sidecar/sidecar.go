@@ -25,6 +25,7 @@ type Config struct {
 	Listen          string   // host:port of the REST interface; port 0 takes a free one
 	Application     string   // host:port where the application listens
 	H2C             bool     // the application is called with HTTP/2
+	Cancel          bool     // calls that have not begun when this process ends are not begun
 	BusyTimeout     time.Duration
 	StartWithin     time.Duration
 	CollectInterval time.Duration // 0: actors are never deactivated

@@ -90,6 +90,9 @@ func (f *Frontend) perform(ctx context.Context, t *msg.TaskRun, a *attempt) (*co
 			return refused(500, "%s was given up after %d attempts, each of which ended its process", a.Invocation.Request, a.Attempt-1), nil
 		}
 	}
+	if f.cancelled(&a.Invocation) && a.Attempt == 1 {
+		return refused(500, "%s was cancelled: the process that called is gone", a.Invocation.Request), nil
+	}
 	gaveUp, err := f.place(ctx, a, msg.TimeOf(f.openedAt()) > t.Task.Asked)
 	if gaveUp != nil || err != nil {
 		return gaveUp, err
@@ -252,6 +255,14 @@ func (f *Frontend) place(ctx context.Context, a *attempt, adoptable bool) (*comp
 		return f.missing(i), nil
 	}
 	return nil, nil
+}
+
+// cancelled reports whether nobody waits for an invocation that is to be cancelled
+// then: the session of its caller has ended.
+func (f *Frontend) cancelled(i *remote.Invocation) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return i.CancelWith != "" && f.sessions[i.CancelWith] == nil && time.Since(f.opened) > f.config.Lease
 }
 
 // missing is the end of an invocation for which there was no process in time.
