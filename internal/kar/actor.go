@@ -164,7 +164,7 @@ var attemptsRetry = msg.Retry{First: time.Millisecond, Max: 5 * time.Second, Fac
 // enter begins the attempts of an invocation.
 func (a *actorTurn) enter(i *remote.Invocation) {
 	a.root.Flow = i.Flow
-	a.root.Active = append(a.root.Active, remote.Active{Request: i.Request, Flow: i.Flow, Kind: i.Kind, Sequence: i.Sequence, To: i.To})
+	a.root.Active = append(a.root.Active, remote.Active{Request: i.Request, Kind: i.Kind, Sequence: i.Sequence, To: i.To})
 	i.To = remote.Address{}
 	begin := remote.Assignment{Invocation: *i}
 	if len(a.root.Active) == 1 {
@@ -294,7 +294,7 @@ func wrap(r *remote.Result) {
 // tail hands the obligation of an invocation over to another one. To the same
 // actor, it stays with the flow, unless it is let go in between.
 func (a *actorTurn) tail(from *remote.Active, to *remote.Invocation, release bool) {
-	to.Request, to.Flow, to.Kind, to.Sequence, to.To = from.Request, from.Flow, from.Kind, from.Sequence+1, from.To
+	to.Request, to.Flow, to.Kind, to.Sequence, to.To = from.Request, a.root.Flow, from.Kind, from.Sequence+1, from.To
 	if !to.Target.IsService() && to.Target == a.self && a.t.Message.Target.Kind == KindActor {
 		if release {
 			a.o.Sends = append(a.o.Sends, invoke(to))

@@ -60,7 +60,7 @@ func outcomeOf(t *testing.T, turn *msg.Turn) *msg.Outcome {
 }
 
 func TestAQueueHasABoundForTheOutside(t *testing.T) {
-	full := &remote.Actor{Flow: "f", Active: []remote.Active{{Request: "r", Flow: "f"}}, Next: 100_000, Waiting: 100_000}
+	full := &remote.Actor{Flow: "f", Active: []remote.Active{{Request: "r"}}, Next: 100_000, Waiting: 100_000}
 	i := invocation(remote.InvocationTell, "x", "/m")
 	i.Request, i.Flow = "req", "flow"
 	var got remote.Result
@@ -74,7 +74,7 @@ func TestAQueueHasABoundForTheOutside(t *testing.T) {
 }
 
 func TestSoMuchIsRememberedOfAnInvocation(t *testing.T) {
-	held := &remote.Actor{Flow: "f", Active: []remote.Active{{Request: "r", Flow: "f", Calls: 1, SentBytes: 1 << 20}}}
+	held := &remote.Actor{Flow: "f", Active: []remote.Active{{Request: "r", Calls: 1, SentBytes: 1 << 20}}}
 	call := remote.Call{Occurrence: 1}
 	sent := fields{"c:r": {call.Key(): remote.Append(nil, &remote.Sent{Pending: true, Waiters: []remote.Address{{Reply: msg.ReplyTo{Invocation: msg.InvocationID{1}}}}})}}
 	o := outcomeOf(t, turnOf(kar.HandlerResult, msg.MessageSend, held, &remote.Told{Request: "r", Call: call, Result: remote.Result{Status: 200}}, sent))

@@ -27,7 +27,6 @@ func (a *Actor) Find(request string) int {
 // Active is an invocation that is attempted.
 type Active struct {
 	Request  string
-	Flow     string
 	Kind     InvocationKind
 	Sequence uint32
 	To       Address
@@ -91,13 +90,12 @@ func (a *Actor) fields(v *visitor) {
 
 func (a *Active) fields(v *visitor) {
 	v.text(1, &a.Request)
-	v.text(2, &a.Flow)
-	kind(v, 3, "InvocationKind", InvocationDelete, &a.Kind)
-	number(v, 4, 32, &a.Sequence)
-	v.sub(5, &a.To)
-	number(v, 6, 32, &a.Calls)
-	repeated(v, 7, &a.Settling)
-	number(v, 8, 64, &a.SentBytes)
+	kind(v, 2, "InvocationKind", InvocationDelete, &a.Kind)
+	number(v, 3, 32, &a.Sequence)
+	v.sub(4, &a.To)
+	number(v, 5, 32, &a.Calls)
+	repeated(v, 6, &a.Settling)
+	number(v, 7, 64, &a.SentBytes)
 }
 
 func (s *Sent) fields(v *visitor) {
