@@ -46,6 +46,14 @@ var faultNames = [FaultCount]string{
 	FaultRepeat: "repeat", FaultVanish: "vanish", FaultEvict: "evict", FaultCheckpoint: "checkpoint", FaultFlush: "flush",
 }
 
+// FaultKinds are all kinds.
+func FaultKinds() (list []FaultKind) {
+	for k := range FaultCount {
+		list = append(list, k)
+	}
+	return list
+}
+
 // String is the name of the kind in traces and schedules.
 func (k FaultKind) String() string {
 	if k < FaultCount {
