@@ -14,6 +14,7 @@ var layers = []struct {
 }{
 	{"internal/invariant", 0},
 	{"internal/heap", 0},
+	{"internal/field", 0},
 	{"internal/fifo", 0},
 	{"internal/plain", 0},
 	{"crdt", 0},

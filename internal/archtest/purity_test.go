@@ -13,7 +13,7 @@ import (
 // outputs, whoever runs them. What is in impure is below one of them and is
 // the shell that runs it.
 var (
-	pure   = []string{"internal/delta", "internal/fifo", "internal/remote", "internal/msg", "internal/engine", "internal/partition", "replica"}
+	pure   = []string{"internal/delta", "internal/field", "internal/fifo", "internal/remote", "internal/msg", "internal/engine", "internal/partition", "replica"}
 	impure = []string{"internal/partition/driver"}
 )
 
@@ -27,7 +27,7 @@ var pureImports = []string{
 	"hash/crc32", "hash/fnv", "io", "iter", "maps", "math", "math/bits", "math/rand/v2", "slices", "sort",
 	"strconv", "strings", "time", "unicode", "unicode/utf8",
 	"github.com/tidwall/btree", // an ordered map; its lock is switched off by an option
-	modulePath + "/internal/invariant", modulePath + "/internal/delta", modulePath + "/internal/fifo", modulePath + "/internal/msg", modulePath + "/internal/engine",
+	modulePath + "/internal/invariant", modulePath + "/internal/delta", modulePath + "/internal/field", modulePath + "/internal/fifo", modulePath + "/internal/msg", modulePath + "/internal/engine",
 	modulePath + "/internal/program", modulePath + "/internal/partition", modulePath + "/host",
 	modulePath + "/replica", modulePath + "/crdt",
 }

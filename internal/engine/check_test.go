@@ -91,7 +91,7 @@ func (w *world) done() (done map[string]bool, balance int) {
 			}
 			balance += balanceOf(w, i)
 			if _, f := i.field("tokens"); f != nil {
-				f.entries.Scan(func(token string, _ []byte) bool {
+				f.Entries.Scan(func(token string, _ []byte) bool {
 					done[token] = true
 					return true
 				})

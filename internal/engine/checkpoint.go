@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/holdfast-io/holdfast/internal/field"
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -28,7 +29,7 @@ type checkpoint struct {
 type partial struct {
 	inbox []*accepted // what is left
 	tasks []*task     // what is left
-	view  *view       // nil: nothing
+	view  *field.View // nil: nothing
 	field int
 	key   string // the last that was written of a map
 	begun bool
@@ -314,9 +315,9 @@ func (s *partial) save(b []byte, limit int) ([]byte, bool) {
 	if s.view == nil {
 		return b, true
 	}
-	for ; s.field < len(s.view.fields); s.field, s.key, s.begun, s.item = s.field+1, "", false, 0 {
+	for ; s.field < len(s.view.Fields); s.field, s.key, s.begun, s.item = s.field+1, "", false, 0 {
 		var done bool
-		if f := s.view.fields[s.field]; f.list {
+		if f := s.view.Fields[s.field]; f.List {
 			b, done = s.saveList(b, f, limit)
 		} else {
 			b, done = s.saveMap(b, f, limit)
@@ -328,24 +329,24 @@ func (s *partial) save(b []byte, limit int) ([]byte, bool) {
 	return b, true
 }
 
-func (s *partial) saveList(b []byte, f *field, limit int) ([]byte, bool) {
-	for ; s.item < len(f.items); s.item++ {
+func (s *partial) saveList(b []byte, f *field.Field, limit int) ([]byte, bool) {
+	for ; s.item < len(f.Items); s.item++ {
 		if len(b) >= limit {
 			return b, false
 		}
-		b = saveEntry(b, sliceItem, f.name, "", f.items[s.item])
+		b = saveEntry(b, sliceItem, f.Name, "", f.Items[s.item])
 	}
 	return b, true
 }
 
-func (s *partial) saveMap(b []byte, f *field, limit int) ([]byte, bool) {
+func (s *partial) saveMap(b []byte, f *field.Field, limit int) ([]byte, bool) {
 	done := true
-	f.entries.Ascend(s.key, func(key string, value []byte) bool {
+	f.Entries.Ascend(s.key, func(key string, value []byte) bool {
 		if s.begun && key == s.key {
 			return true
 		}
 		if done = len(b) < limit; done {
-			b = saveEntry(b, sliceEntry, f.name, key, value)
+			b = saveEntry(b, sliceEntry, f.Name, key, value)
 			s.key, s.begun = key, true
 		}
 		return done

@@ -52,8 +52,8 @@ func TestSlicesAreSmallAndComplete(t *testing.T) {
 	r := full(t)
 	p := r.partitions[0]
 	for n := range 3000 { // much in one instance
-		p.instances[ref("1")].mapField("m").entries.Set(fmt.Sprint("k", n), make([]byte, 20))
-		p.instances[ref("2")].listField("l").items = append(p.instances[ref("2")].listField("l").items, make([]byte, 20))
+		p.instances[ref("1")].mapField("m").Entries.Set(fmt.Sprint("k", n), make([]byte, 20))
+		p.instances[ref("2")].listField("l").Items = append(p.instances[ref("2")].listField("l").Items, make([]byte, 20))
 	}
 	p.instances[ref("1")].view, p.instances[ref("2")].view = nil, nil
 	for range 500 {

@@ -253,8 +253,8 @@ func (w *world) finishFacts(done map[string]bool) {
 	for _, p := range w.partitions {
 		p.order.Scan(func(i *instance) bool {
 			if _, f := i.field("facts"); f != nil && strict(i.ref.Kind) {
-				for n := 1; n < len(f.items); n++ {
-					after[string(f.items[n-1])] = append(after[string(f.items[n-1])], string(f.items[n]))
+				for n := 1; n < len(f.Items); n++ {
+					after[string(f.Items[n-1])] = append(after[string(f.Items[n-1])], string(f.Items[n]))
 				}
 			}
 			return true

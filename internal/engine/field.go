@@ -4,29 +4,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidwall/btree"
-
+	"github.com/holdfast-io/holdfast/internal/field"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
-// field is a map or a list of an instance.
-type field struct {
-	name    string
-	list    bool
-	entries *btree.Map[string, []byte]
-	items   [][]byte
-}
-
-func (f *field) len() int {
-	if f.list {
-		return len(f.items)
-	}
-	return f.entries.Len()
-}
-
-func (i *instance) field(name string) (place int, f *field) {
-	place, found := slices.BinarySearchFunc(i.fields, name, func(f *field, name string) int {
-		return strings.Compare(f.name, name)
+func (i *instance) field(name string) (place int, f *field.Field) {
+	place, found := slices.BinarySearchFunc(i.fields, name, func(f *field.Field, name string) int {
+		return strings.Compare(f.Name, name)
 	})
 	if found {
 		return place, i.fields[place]
@@ -34,19 +18,19 @@ func (i *instance) field(name string) (place int, f *field) {
 	return place, nil
 }
 
-func (i *instance) mapField(name string) *field {
+func (i *instance) mapField(name string) *field.Field {
 	place, f := i.field(name)
 	if f == nil {
-		f = &field{name: name, entries: new(btree.Map[string, []byte])}
+		f = field.Map(name)
 		i.fields = slices.Insert(i.fields, place, f)
 	}
 	return f
 }
 
-func (i *instance) listField(name string) *field {
+func (i *instance) listField(name string) *field.Field {
 	place, f := i.field(name)
 	if f == nil {
-		f = &field{name: name, list: true}
+		f = field.List(name)
 		i.fields = slices.Insert(i.fields, place, f)
 	}
 	return f
@@ -60,97 +44,8 @@ func (i *instance) snapshot() msg.Snapshot {
 		return s
 	}
 	if i.view == nil {
-		i.view = viewOf(i.fields)
+		i.view = field.ViewOf(i.fields)
 	}
 	s.Fields = i.view
 	return s
-}
-
-// view is an immutable copy of the fields: maps are copied on write, lists
-// share their items and never see what is appended later.
-type view struct{ fields []*field }
-
-var _ msg.Fields = (*view)(nil)
-
-func viewOf(fields []*field) *view {
-	if len(fields) == 1 { // of a workflow: the journal
-		v := new(struct {
-			view
-			fields [1]*field
-			field  field
-		})
-		v.field.copyOf(fields[0])
-		v.fields[0] = &v.field
-		v.view.fields = v.fields[:]
-		return &v.view
-	}
-	v := &view{fields: make([]*field, len(fields))}
-	for i, f := range fields {
-		v.fields[i] = new(field)
-		v.fields[i].copyOf(f)
-	}
-	return v
-}
-
-func (f *field) copyOf(of *field) {
-	*f = *of
-	if f.list {
-		f.items = slices.Clip(f.items)
-	} else {
-		f.entries = f.entries.Copy()
-	}
-}
-
-func (v *view) find(name string) *field {
-	for _, f := range v.fields {
-		if f.name == name {
-			return f
-		}
-	}
-	return nil
-}
-
-func (v *view) Names() []string {
-	names := make([]string, len(v.fields))
-	for i, f := range v.fields {
-		names[i] = f.name
-	}
-	return names
-}
-
-func (v *view) IsList(name string) bool {
-	f := v.find(name)
-	return f != nil && f.list
-}
-
-func (v *view) Entry(name, key string) ([]byte, bool) {
-	if f := v.find(name); f != nil && !f.list {
-		return f.entries.Get(key)
-	}
-	return nil, false
-}
-
-func (v *view) Entries(name string, yield func(string, []byte) bool) {
-	if f := v.find(name); f != nil && !f.list {
-		f.entries.Scan(yield)
-	}
-}
-
-func (v *view) Items(name string, yield func(int, []byte) bool) {
-	f := v.find(name)
-	if f == nil {
-		return
-	}
-	for i, item := range f.items {
-		if !yield(i, item) {
-			return
-		}
-	}
-}
-
-func (v *view) Len(name string) int {
-	if f := v.find(name); f != nil {
-		return f.len()
-	}
-	return 0
 }

@@ -247,11 +247,11 @@ var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
 	},
 	msg.ChangePut: func(p *Partition, i *instance, c *msg.Change, _ *msg.Record) {
 		p.exist(i)
-		i.mapField(c.Field).entries.Set(c.Key, c.Value)
+		i.mapField(c.Field).Entries.Set(c.Key, c.Value)
 	},
 	msg.ChangeRemove: func(_ *Partition, i *instance, c *msg.Change, _ *msg.Record) {
-		if _, f := i.field(c.Field); f != nil && !f.list {
-			f.entries.Delete(c.Key)
+		if _, f := i.field(c.Field); f != nil && !f.List {
+			f.Entries.Delete(c.Key)
 			i.dropEmpty(c.Field)
 		}
 	},
@@ -263,7 +263,7 @@ var changes = [...]func(*Partition, *instance, *msg.Change, *msg.Record){
 			p.exist(i)
 		}
 		f := i.listField(c.Field)
-		f.items = append(f.items, c.Value)
+		f.Items = append(f.Items, c.Value)
 	},
 	msg.ChangeDelete: func(p *Partition, i *instance, _ *msg.Change, _ *msg.Record) { p.foldDelete(i) },
 }
@@ -304,7 +304,7 @@ func (i *instance) clear(name string) {
 }
 
 func (i *instance) dropEmpty(name string) {
-	if _, f := i.field(name); f.len() == 0 {
+	if _, f := i.field(name); f.Len() == 0 {
 		i.clear(name)
 	}
 }

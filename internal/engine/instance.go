@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdfast-io/holdfast/internal/field"
 	"github.com/holdfast-io/holdfast/internal/fifo"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -19,14 +20,14 @@ type instance struct {
 	exists       bool
 	stateVersion uint32
 	root         msg.Payload
-	rootIndex    msg.Index // of the change that made root: what a patch is based on
-	fields       []*field  // maps and lists that are not empty, sorted by name
-	owned        *owned    // nil: nothing
+	rootIndex    msg.Index      // of the change that made root: what a patch is based on
+	fields       []*field.Field // maps and lists that are not empty, sorted by name
+	owned        *owned         // nil: nothing
 	// ---- volatile from here on
 
-	kind *kind // what is served under its name; nil: nothing
-	live *live // nil: nothing runs or waits
-	view *view // of fields, until they change; nil: not made
+	kind *kind       // what is served under its name; nil: nothing
+	live *live       // nil: nothing runs or waits
+	view *field.View // of fields, until they change; nil: not made
 }
 
 // owned is what few instances have. It is durable.

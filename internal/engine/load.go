@@ -296,12 +296,12 @@ func (p *Partition) loadEntry(outer *msg.Decoder, kind msg.FieldNumber) {
 		return
 	}
 	switch _, f := i.field(field); {
-	case f != nil && f.list != (kind == sliceItem):
+	case f != nil && f.List != (kind == sliceItem):
 		outer.Fail(fmt.Errorf("field %s of %s is a map and a list", field, i.ref))
 	case kind == sliceItem:
 		f = i.listField(field)
-		f.items = append(f.items, value)
+		f.Items = append(f.Items, value)
 	default:
-		i.mapField(field).entries.Set(key, value)
+		i.mapField(field).Entries.Set(key, value)
 	}
 }

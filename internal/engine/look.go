@@ -47,8 +47,8 @@ func (i *instance) dump(line func(string, ...any) bool) {
 			i.stateVersion, i.rootIndex, i.root.ContentType, i.root.Body)
 	}
 	for _, f := range i.fields {
-		if line("  %s of %s, %d: %q", f.name, i.ref, f.len(), f.items); !f.list {
-			f.entries.Scan(func(key string, value []byte) bool { return line("    %s=%q", key, value) })
+		if line("  %s of %s, %d: %q", f.Name, i.ref, f.Len(), f.Items); !f.List {
+			f.Entries.Scan(func(key string, value []byte) bool { return line("    %s=%q", key, value) })
 		}
 	}
 	if i.owned == nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/field"
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -332,6 +333,6 @@ func shareFields(w *world, p *Partition) {
 	}
 	last := &w.runs[len(w.runs)-1]
 	if i := p.instances[last.turn.Message.Target]; last.partition == p.config.Partition && i != nil && last.turn.State.Fields == i.view && i.view != nil {
-		last.turn.State.Fields = &view{fields: i.fields}
+		last.turn.State.Fields = &field.View{Fields: i.fields}
 	}
 }

@@ -55,7 +55,7 @@ func (i *instance) misused(changes []msg.Change) *msg.Error {
 		if at < 0 {
 			at = len(shapes)
 			_, f := i.field(c.Field)
-			shapes = append(shapes, shape{name: c.Field, used: f != nil, list: f != nil && f.list})
+			shapes = append(shapes, shape{name: c.Field, used: f != nil, list: f != nil && f.List})
 		}
 		s, list := &shapes[at], c.Kind == msg.ChangeAppend
 		switch {

@@ -177,15 +177,15 @@ func TestListSnapshotIsIsolated(t *testing.T) {
 	i := &instance{}
 	f := i.listField("l")
 	for n := range 5 {
-		f.items = append(f.items, []byte{byte(n)})
+		f.Items = append(f.Items, []byte{byte(n)})
 	}
 	s := i.snapshot()
 	before := digest(&s)
-	f.items = append(f.items, []byte("after"))
+	f.Items = append(f.Items, []byte("after"))
 	i.clear("l")
 	for range 10 {
 		g := i.listField("l")
-		g.items = append(g.items, []byte("again"))
+		g.Items = append(g.Items, []byte("again"))
 	}
 	if after := digest(&s); after != before {
 		t.Fatalf("the snapshot was %s and is now %s", before, after)

@@ -90,7 +90,7 @@ func (p *Partition) verifyInstances() {
 		}
 		invariant.Check(i.exists || len(i.fields) == 0 || len(i.fields) == 1 && i.workflow() != nil, "%s does not exist and has fields", i.ref)
 		for _, f := range i.fields {
-			invariant.Check(f.len() > 0, "field %s of %s is empty", f.name, i.ref)
+			invariant.Check(f.Len() > 0, "field %s of %s is empty", f.Name, i.ref)
 		}
 		if i.owned != nil {
 			for _, a := range i.owned.inbox {

@@ -45,7 +45,7 @@ func (i *instance) isWorkflow() bool {
 // entries counts the entries of the journal.
 func (i *instance) entries() int {
 	if _, f := i.field(msg.JournalField); f != nil {
-		return f.len()
+		return f.Len()
 	}
 	return 0
 }

@@ -127,6 +127,54 @@ func TestALateRepeatDoesNotUndoWhatCameAfterIt(t *testing.T) {
 	}
 }
 
+// TestALateRepeatDoesNotEndTheNextRun: a run is stopped, and begun again; then the
+// request that stopped it comes once more.
+func TestALateRepeatDoesNotEndTheNextRun(t *testing.T) {
+	for _, operation := range []msg.Operation{msg.OperationCancel, msg.OperationTerminate} {
+		for name, identities := range map[string][2]msg.Identity{
+			"two sessions": {{Session: msg.SessionID{1}, SessionNumber: 1}, {Session: msg.SessionID{2}, SessionNumber: 1}},
+			"one session":  {{Session: msg.SessionID{1}, SessionNumber: 1}, {Session: msg.SessionID{1}, SessionNumber: 2}},
+			"one key":      {{IdempotencyKey: "a"}, {IdempotencyKey: "a"}},
+		} {
+			r := newFlowRig(t, Limits{})
+			r.begin("w", deed{Do: "await"})
+			stop := msg.Request{Operation: operation, Target: flowRef("w"), Identity: identities[0]}
+			again := msg.Request{Operation: msg.OperationRestart, Target: flowRef("w"), Identity: identities[1]}
+			want(t, r.call(stop), "")
+			want(t, r.call(stop), "") // a repeat that comes soon is answered as the first
+			want(t, r.call(again), "")
+			run := r.describe("w").Run
+			r.call(stop)
+			r.restart(nil)
+			r.call(stop)
+			if got := r.describe("w"); got.Status != msg.WorkflowRunning || got.Cancelling || got.Run != run {
+				t.Errorf("operation %d, %s: a repeat has stopped the next run: %+v", operation, name, got)
+			}
+			r.sameAfterReplay()
+		}
+	}
+}
+
+// TestACancellationThatComesTwiceIsRememberedTwice: the second one changes nothing,
+// and its repeat must not either.
+func TestACancellationThatComesTwiceIsRememberedTwice(t *testing.T) {
+	r := newFlowRig(t, Limits{})
+	r.begin("w", deed{Do: "activity", Name: "pay"})
+	r.holding[msg.HandlerRun] = true
+	first := msg.Request{Operation: msg.OperationCancel, Target: flowRef("w"), Identity: msg.Identity{IdempotencyKey: "a"}}
+	second := msg.Request{Operation: msg.OperationCancel, Target: flowRef("w"), Identity: msg.Identity{IdempotencyKey: "b"}}
+	want(t, r.call(first), "")
+	want(t, r.call(second), "")
+	r.holding[msg.HandlerRun] = false
+	r.settle()
+	want(t, r.call(msg.Request{Operation: msg.OperationRestart, Target: flowRef("w")}), "")
+	r.call(second)
+	if got := r.describe("w"); got.Status != msg.WorkflowRunning || got.Cancelling {
+		t.Errorf("a repeat has stopped the next run: %+v", got)
+	}
+	r.sameAfterReplay()
+}
+
 func TestResumingGoesOnWithWhatIsPausedAndParked(t *testing.T) {
 	r := newFlowRig(t, Limits{AttemptsMax: 1})
 	r.begin("w", deed{Do: "activity", Name: "pay"})

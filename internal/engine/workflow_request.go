@@ -71,7 +71,7 @@ func (p *Partition) makeWay(r *msg.Request, h *handler) {
 		return
 	}
 	if known := i.workflow(); !known.Status.Ended() && known.Input != bodyFingerprint(r.Payload) {
-		p.terminate(i, "another run replaces it")
+		p.terminate(i, "another run replaces it", nil)
 	}
 }
 
@@ -122,27 +122,47 @@ func (p *Partition) requestHistory(r *msg.Request, w msg.Waiter) {
 // requestCancel asks a workflow to stop, which it learns when it is told the
 // next time.
 func (p *Partition) requestCancel(r *msg.Request, w msg.Waiter) {
+	id := identityOf(r, " cancel") // no handler has such a name
+	if p.repeated(r, id, msg.Fingerprint{}, w) {
+		return
+	}
 	i := p.runningWorkflow(r.Target, msg.WorkflowCancelled, w)
 	if i == nil {
 		return
 	}
 	known := *i.workflow()
 	if known.Cancelling {
-		p.answer(w, i.index, msg.Reply{Found: true})
+		p.answer(w, p.noteDone(i, r, id), msg.Reply{Found: true})
 		return
 	}
 	known.Cancelling = true
 	record := p.record(msg.RecordAccept)
 	record.Instance, record.Workflow = i.ref, &known
 	record.Accepted = &msg.Message{Kind: msg.MessageCancel, Target: r.Target, Traceparent: r.Traceparent, Invocation: r.Invocation}
+	p.done(record, r, id, msg.Fingerprint{})
 	p.commit(record)
 	p.answer(w, record.Index, msg.Reply{Found: true})
 	p.takeUp(p.lastAccepted(record))
 }
 
+// noteDone remembers an operation that changed nothing. It says which record a
+// caller has to wait for.
+func (p *Partition) noteDone(i *instance, r *msg.Request, id identity) msg.Index {
+	record := p.recordOf(i)
+	if p.done(record, r, id, msg.Fingerprint{}); empty(record) {
+		return i.index
+	}
+	p.commit(record)
+	return record.Index
+}
+
 func (p *Partition) requestTerminate(r *msg.Request, w msg.Waiter) {
+	id := identityOf(r, " terminate") // no handler has such a name
+	if p.repeated(r, id, msg.Fingerprint{}, w) {
+		return
+	}
 	if i := p.runningWorkflow(r.Target, msg.WorkflowTerminated, w); i != nil {
-		index := p.terminate(i, "by an operator")
+		index := p.terminate(i, "by an operator", func(record *msg.Record) { p.done(record, r, id, msg.Fingerprint{}) })
 		p.answer(w, index, msg.Reply{Found: true})
 		p.start(i)
 	}
@@ -249,7 +269,7 @@ func (i *instance) begin() (d msg.Delivery, ok bool) {
 	if f == nil {
 		return d, false
 	}
-	entry, err := msg.DecodeEntry(f.items[0])
+	entry, err := msg.DecodeEntry(f.Items[0])
 	if err != nil || len(entry.Deliveries) == 0 || entry.Deliveries[0].Kind != msg.DeliveryStart {
 		return d, false
 	}

@@ -17,7 +17,7 @@ func (p *Partition) meet(in *input, w *msg.Workflow) {
 		p.beginRun(in)
 	case m.OnConflict == msg.ConflictReplace && !same:
 		if !w.Status.Ended() {
-			p.terminate(in.target, "another run replaces it")
+			p.terminate(in.target, "another run replaces it", nil)
 		}
 		p.beginRun(in)
 	case m.OnConflict == msg.ConflictReject || !same || w.Tombstone:
@@ -213,7 +213,7 @@ func (p *Partition) endOf(ref msg.Ref) msg.InvocationID {
 }
 
 // terminate ends the run of a workflow, whatever it is doing.
-func (p *Partition) terminate(i *instance, why string) msg.Index {
+func (p *Partition) terminate(i *instance, why string, note func(*msg.Record)) msg.Index {
 	p.giveTurnUp(i)
 	w := *i.workflow()
 	r := p.recordOf(i)
@@ -221,6 +221,9 @@ func (p *Partition) terminate(i *instance, why string) msg.Index {
 	p.dropOutstanding(r, i)
 	told := p.endRun(r, i, &w, msg.WorkflowTerminated, msg.Payload{}, msg.Errorf(msg.CodeCancelled, msg.ClassConflict, "%s was terminated: %s", i.ref, why))
 	r.Workflow = &w
+	if note != nil {
+		note(r)
+	}
 	p.commit(r)
 	p.tellEnd(i, told, r.Index)
 	return r.Index
@@ -265,7 +268,7 @@ func (p *Partition) cancelChildren(r *msg.Record, i *instance) {
 		return
 	}
 	var children []msg.Ref // by step; zero: another step, or it has ended
-	for _, item := range f.items {
+	for _, item := range f.Items {
 		entry, err := msg.DecodeEntry(item)
 		if err != nil {
 			return // of a newer version: nobody here can know
