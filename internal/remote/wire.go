@@ -20,13 +20,14 @@ type visitor struct {
 	encoding bool
 	b        []byte
 	d        *msg.Decoder
+	current  msg.FieldNumber // that d is at
 	taken    bool
 	list     func(field msg.FieldNumber, kind string, repeated bool, of Noun)
 }
 
 // at says whether a field is the one to be decoded.
 func (v *visitor) at(field msg.FieldNumber) bool {
-	if v.d == nil || v.d.Field() != field {
+	if v.current != field {
 		return false
 	}
 	v.taken = true
@@ -100,7 +101,9 @@ func number[T ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~int64](v *visitor, field m
 	case v.encoding:
 		v.b = msg.AppendUvarintField(v.b, field, uint64(*n))
 	case !v.at(field):
-		v.listed(field, map[bool]string{true: "uint64", false: "uint32"}[bits > 32], false, nil)
+		if v.list != nil {
+			v.listed(field, map[bool]string{true: "uint64", false: "uint32"}[bits > 32], false, nil)
+		}
 	case bits == 8:
 		*n = T(v.d.Uint8())
 	case bits == 16:
@@ -164,7 +167,7 @@ func optional[T any, P interface {
 			*n = new(T)
 		}
 		v.decodeSub(*n)
-	default:
+	case v.list != nil:
 		v.listed(field, "", false, P(new(T)))
 	}
 }
@@ -190,7 +193,7 @@ func repeated[T any, P interface {
 	case v.at(field):
 		*list = append(*list, *new(T))
 		v.decodeSub(P(&(*list)[len(*list)-1]))
-	default:
+	case v.list != nil:
 		v.listed(field, "", true, P(new(T)))
 	}
 }
@@ -231,7 +234,7 @@ func (v *visitor) headers(field msg.FieldNumber, list *[]msg.Header) {
 	case v.at(field):
 		*list = append(*list, msg.Header{})
 		v.decodeSub((*header)(&(*list)[len(*list)-1]))
-	default:
+	case v.list != nil:
 		v.listed(field, "", true, &header{})
 	}
 }
@@ -264,7 +267,7 @@ func (e *Encoded) fields(v *visitor) {
 func decodeFields(d *msg.Decoder, n Noun) {
 	v := visitor{d: d}
 	for d.Next() {
-		v.taken = false
+		v.current, v.taken = d.Field(), false
 		n.fields(&v)
 		if !v.taken {
 			d.Unknown()
