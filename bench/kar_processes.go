@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,41 +69,59 @@ func runKARSide(ctx context.Context, b *bench, _ int) error {
 func runKARNull(ctx context.Context, b *bench, _ int) error {
 	app := "http://127.0.0.1:" + os.Getenv(karAppPort)
 	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}
-	callBack := func(path string, body io.Reader, contentType string) (string, []byte) {
-		r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, app+path, body)
+	callBack := func(method, path string, body io.Reader, contentType string) (status int, _ string, answer []byte) {
+		r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), method, app+path, body)
 		if err != nil {
-			return "", nil
+			return http.StatusBadGateway, "", nil
 		}
 		r.Header.Set("Content-Type", contentType)
 		response, err := web.Do(r)
 		if err != nil {
-			return "", nil
+			return http.StatusBadGateway, "", nil
 		}
 		defer response.Body.Close()
-		answer, _ := io.ReadAll(response.Body)
-		return response.Header.Get("Content-Type"), answer
+		answer, _ = io.ReadAll(response.Body)
+		return response.StatusCode, response.Header.Get("Content-Type"), answer
+	}
+	type instance struct {
+		mu     sync.Mutex
+		active bool
+	}
+	var instances sync.Map // by id: each is activated once
+	call := func(id, method string, body []byte) (status int, contentType string, answer []byte) {
+		path := "/kar/impl/v1/actor/Bench/" + id
+		known, _ := instances.LoadOrStore(id, new(instance))
+		i := known.(*instance)
+		i.mu.Lock()
+		if !i.active {
+			status, contentType, answer = callBack(http.MethodGet, path+"?session=flow:req", nil, "")
+			i.active = status < 300
+		}
+		i.mu.Unlock()
+		if status >= 300 {
+			return status, contentType, answer
+		}
+		return callBack(http.MethodPost, path+"/"+method+"?session=flow:req", bytes.NewReader(body), "application/kar+json")
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /kar/v1/actor/Bench/{id}/call/{method}", func(w http.ResponseWriter, r *http.Request) {
-		path := "/kar/impl/v1/actor/Bench/" + r.PathValue("id") + "/" + r.PathValue("method") + "?session=flow:req"
 		body, _ := io.ReadAll(r.Body)
+		id, method := r.PathValue("id"), r.PathValue("method")
 		if r.Header.Get("Pragma") == "async" {
 			w.WriteHeader(http.StatusAccepted)
 			_, _ = io.WriteString(w, "OK")
-			go callBack(path, strings.NewReader(string(body)), "application/kar+json")
+			go call(id, method, body)
 			return
 		}
-		contentType, answer := callBack(path, strings.NewReader(string(body)), "application/kar+json")
-		if contentType == "" {
-			http.Error(w, "no answer", http.StatusBadGateway)
-			return
-		}
+		status, contentType, answer := call(id, method, body)
 		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
 		_, _ = w.Write(answer)
 	})
 	mux.HandleFunc("POST /kar/v1/service/bench/call/{path}", func(w http.ResponseWriter, r *http.Request) {
-		contentType, answer := callBack("/"+r.PathValue("path"), r.Body, r.Header.Get("Content-Type"))
+		status, contentType, answer := callBack(http.MethodPost, "/"+r.PathValue("path"), r.Body, r.Header.Get("Content-Type"))
 		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
 		_, _ = w.Write(answer)
 	})
 	mux.HandleFunc("GET /kar/v1/actor/Bench/{id}/state/{key}", func(w http.ResponseWriter, _ *http.Request) {
