@@ -101,13 +101,13 @@ func run(ctx context.Context, s *settings) int {
 	}
 	if s.set.NArg() == 0 {
 		s.logger().Info("ready", "runtime_port", side.Port())
-		return s.beside(ctx, side, ended, end)
+		return s.beside(ctx, ended, end)
 	}
 	return s.with(ctx, side, ended, end, exited)
 }
 
 // beside waits without an application of its own.
-func (s *settings) beside(ctx context.Context, _ *sidecar.Sidecar, ended <-chan error, end func()) int {
+func (s *settings) beside(ctx context.Context, ended <-chan error, end func()) int {
 	select {
 	case <-ctx.Done():
 		end()

@@ -299,7 +299,7 @@ type Welcome struct {
 // Credit allows further bytes to be sent.
 type Credit struct{ Bytes uint32 }
 
-// Goodbye ends a session, or says that an actor is no longer active.
+// Goodbye ends a session.
 type Goodbye struct{ Reason string }
 
 // Inactive says that the application has deactivated an actor: it may be placed

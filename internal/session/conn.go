@@ -186,7 +186,7 @@ func (c *Conn) write() {
 	var spare []byte
 	for {
 		c.mu.Lock()
-		for (len(c.out) == 0 || c.busy) && c.err == nil {
+		for c.busy || len(c.out) == 0 && c.err == nil {
 			c.ready.Wait()
 		}
 		if c.err != nil && (len(c.out) == 0 || !errors.Is(c.err, errEnded)) {

@@ -59,7 +59,12 @@ func newHost(t *testing.T) *host {
 		h.mu.Lock()
 		h.conns = append(h.conns, c)
 		h.mu.Unlock()
-		err = c.Receive(func(t session.FrameType, body []byte) error { return h.take(c, t, body) })
+		err = c.Receive(func(t session.FrameType, body []byte) error {
+			if t == session.FrameGoodbye {
+				return errors.New("goodbye")
+			}
+			return h.take(c, t, body)
+		})
 		h.mu.Lock()
 		h.ended = append(h.ended, err)
 		h.mu.Unlock()

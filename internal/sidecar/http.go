@@ -281,8 +281,7 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text)
 }
 
-// done answers for a change of something that has a name: one text if it is new
-// and another if it was replaced.
+// failed answers an error, and reports whether there is one.
 func (s *Sidecar) failed(w http.ResponseWriter, err error) bool {
 	if err != nil {
 		s.reply(w, nil, err, "")

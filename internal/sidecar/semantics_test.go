@@ -296,6 +296,14 @@ func TestBodiesHaveALimit(t *testing.T) {
 		t.Errorf("got %d %.80s, want 413", got.status, got.body)
 	}
 	want(t, p.invoke("x", "b", strings.Repeat(" ", 1<<20)+"[]"), 200, actorJSON, value(1<<20+2))
+	large := `"` + strings.Repeat("x", 6<<20) + `"`
+	for n := range 3 {
+		want(t, p.ask("PUT", fmt.Sprint("/kar/v1/actor/A/x/state/k", n), large), 201, "", "")
+	}
+	if got := p.ask("GET", "/kar/v1/actor/A/x/state", ""); got.status != 413 || !strings.Contains(got.body, "ask for parts") {
+		t.Errorf("got %d %.80s, want 413", got.status, got.body)
+	}
+	want(t, p.ask("GET", "/kar/v1/actor/A/x/state/k2", ""), 200, "application/json", large)
 }
 
 // TestACallWhoseCallerIsGoneIsCancelled, if that was asked for: it waits in a

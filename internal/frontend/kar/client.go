@@ -313,8 +313,24 @@ func failedResult(e *msg.Error) remote.Result {
 
 // answer sends an answer. It takes no lock of the frontend.
 func (c *client) answer(r *remote.Request, a *remote.Answer) {
+	if size := bytesOf(a); size > session.BytesMax-answerRest {
+		a = &remote.Answer{Result: remote.Failed(413, "the answer has %d bytes, and at most %d can be sent: ask for parts of it", size, session.BytesMax-answerRest)}
+	}
 	a.Lane, a.Number = r.Lane, r.Number
 	c.send(session.FrameAnswer, a)
+}
+
+// answerRest is room for what an answer has beside bodies and entries.
+const answerRest = 64 << 10
+
+// bytesOf is how large an answer is, at most.
+func bytesOf(a *remote.Answer) (size int) {
+	const head = 32 // of an entry: tags and lengths
+	for n := range a.Entries {
+		e := &a.Entries[n]
+		size += head + len(e.Field) + len(e.Key) + len(e.Value)
+	}
+	return size + len(a.Result.Body)
 }
 
 // operator answers what is asked about an application.
