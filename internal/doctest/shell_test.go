@@ -151,7 +151,7 @@ func TestAMistakeInACommandIsFound(t *testing.T) {
 		"go vet -vettool=./frobnicate ./...",
 		"go get " + modulePath, "go mod edit -replace elsewhere=../holdfast",
 		"go run ./examples/counter serve --dada x", "holdfast frobnicate", "holdfast call --frobnicate", ".ci/walk",
-		"curl http://elsewhere.example.com/",
+		"curl http://elsewhere.example.com/", "npm ci --prefix elsewhere", "npm install something",
 	} {
 		words, err := split(text)
 		if err != nil {
@@ -173,6 +173,12 @@ func (s *shell) check(words []string) error {
 		return nil
 	case "go":
 		return s.checkGo(words[1:])
+	case "npm":
+		if len(words) != 4 || words[1] != "ci" || words[2] != "--prefix" {
+			return fmt.Errorf("npm %s is not known to this test", strings.Join(words[1:], " "))
+		}
+		_, err := os.Stat(filepath.Join(s.root, words[3], "package-lock.json"))
+		return err
 	case "holdfast":
 		return s.checkHoldfast(words[1:])
 	case "curl":
