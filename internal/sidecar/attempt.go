@@ -160,11 +160,21 @@ func (a *attempt) call(ctx context.Context, o *remote.Outgoing) (*remote.Result,
 	return &answer.Result, nil
 }
 
+// headers name the invocation for the outside: the same in all attempts, and after
+// tail calls another sequence.
+func (a *attempt) headers() []msg.Header {
+	i := &a.Invocation
+	return []msg.Header{
+		{Name: "X-Holdfast-Request", Value: fmt.Sprintf("%s/%d", i.Request, i.Sequence)},
+		{Name: "X-Holdfast-Attempt", Value: fmt.Sprint(a.Attempt)},
+	}
+}
+
 // runService calls the application's service.
 func (a *attempt) runService() *remote.Completion {
 	i := &a.Invocation
 	began := time.Now()
-	c := a.s.ask(callback{method: i.Method, path: i.Path, headers: i.Headers, contentType: i.ContentType, body: i.Body, all: true})
+	c := a.s.ask(callback{method: i.Method, path: i.Path, headers: append(a.headers(), i.Headers...), contentType: i.ContentType, body: i.Body, all: true})
 	a.s.metrics.observe(i.Target.Type+":"+strings.SplitN(i.Path, "?", 2)[0], time.Since(began))
 	return c
 }
@@ -187,7 +197,7 @@ func (a *attempt) runMethod() *remote.Completion {
 	i := &a.Invocation
 	began := time.Now()
 	c := a.s.ask(callback{method: http.MethodPost, path: actorPath(i.Target) + escapePath(i.Path) + "?session=" + a.sessionText(),
-		contentType: "application/kar+json", body: i.Body})
+		contentType: "application/kar+json", body: i.Body, headers: a.headers()})
 	a.s.metrics.observe(i.Target.Type+":"+i.Path, time.Since(began))
 	if c != nil && c.Lost == "" {
 		a.tail(c)

@@ -18,9 +18,15 @@ func breakOff() any { panic(http.ErrAbortHandler) }
 func TestAnAttemptThatDiesLeavesNoStateBehind(t *testing.T) {
 	r := newRig(t, server.KARConfig{})
 	var attempts atomic.Int64
+	var names [3]string
 	p := r.join(&app{methods: map[string]method{"count": func(c *call) any {
 		n := c.add("n")
-		if attempts.Add(1) < 3 {
+		attempt := attempts.Add(1)
+		names[attempt-1] = c.header.Get("X-Holdfast-Request")
+		if got := c.header.Get("X-Holdfast-Attempt"); got != fmt.Sprint(attempt) {
+			t.Errorf("attempt %d is called %s", attempt, got)
+		}
+		if attempt < 3 {
 			return breakOff()
 		}
 		return n
@@ -29,6 +35,9 @@ func TestAnAttemptThatDiesLeavesNoStateBehind(t *testing.T) {
 	want(t, p.ask("GET", "/kar/v1/actor/A/x/state/n", ""), 200, "application/json", "1")
 	if attempts.Load() != 3 {
 		t.Errorf("%d attempts, want 3", attempts.Load())
+	}
+	if names[0] == "" || names[0] != names[1] || names[1] != names[2] {
+		t.Errorf("the attempts are of requests %q, want one", names)
 	}
 }
 

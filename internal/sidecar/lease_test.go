@@ -125,7 +125,7 @@ func TestAConnectionThatBreaksIsResumed(t *testing.T) {
 // TestAStaleProcessIsFenced: a process that was away for longer than its lease
 // must end, and nothing that it says counts.
 func TestAStaleProcessIsFenced(t *testing.T) {
-	r := newRig(t, server.KARConfig{Lease: 300 * time.Millisecond})
+	r := newRig(t, server.KARConfig{Lease: time.Second})
 	w := newWire(t, r.address)
 	g := newGate()
 	var ran atomic.Int64

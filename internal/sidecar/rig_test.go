@@ -123,6 +123,7 @@ type method func(c *call) any
 type call struct {
 	*process
 	id, session string
+	header      http.Header
 	body        []byte
 	arguments   []json.RawMessage
 }
@@ -226,7 +227,7 @@ func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.app.note("-%s", id)
 	case isCall && p.app.methods[path] != nil:
 		body, _ := io.ReadAll(r.Body)
-		c := &call{process: p, id: id, session: r.URL.Query().Get("session"), body: body}
+		c := &call{process: p, id: id, session: r.URL.Query().Get("session"), header: r.Header, body: body}
 		_ = json.Unmarshal(body, &c.arguments)
 		answer(w, p.app.methods[path](c))
 	default:
