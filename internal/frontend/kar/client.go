@@ -17,14 +17,15 @@ import (
 // client is the session of one process. What is not said otherwise is guarded by
 // Frontend.mu.
 type client struct {
-	f       *Frontend
-	conn    *session.Conn                // nil: broken
-	current atomic.Pointer[session.Conn] // the same, for answers, which take no lock
-	hello   *remote.Hello
-	left    time.Time // when the connection broke
-	goodbye bool
-	dead    bool
-	live    map[uint64]uint32 // attempts that the process said it had when it connected, by token
+	f         *Frontend
+	app, name string                       // never change
+	conn      *session.Conn                // nil: broken
+	current   atomic.Pointer[session.Conn] // the same, for answers, which take no lock
+	hello     *remote.Hello
+	left      time.Time // when the connection broke
+	goodbye   bool
+	dead      bool
+	live      map[uint64]uint32 // attempts that the process said it had when it connected, by token
 
 	askedMu sync.Mutex        // of asked
 	asked   map[uint32]*asked // by lane
@@ -37,7 +38,7 @@ type asked struct {
 }
 
 func newClient(f *Frontend, h *remote.Hello) *client {
-	return &client{f: f, hello: h, asked: map[uint32]*asked{}}
+	return &client{f: f, app: h.App, name: h.Session, hello: h, asked: map[uint32]*asked{}}
 }
 
 // connect makes a connection the current one; nil: it is broken. It is called
@@ -164,12 +165,12 @@ func (c *client) completed(done *completion) {
 // requested brings a request to its entity. It runs in the order in which the
 // process has asked.
 func (c *client) requested(r *remote.Request) {
-	r.Target.App = c.hello.App
+	r.Target.App = c.app
 	if r.Invocation != nil {
-		r.Invocation.Target.App = c.hello.App
+		r.Invocation.Target.App = c.app
 	}
 	for n := range r.Sends {
-		r.Sends[n].Invocation.Target.App = c.hello.App
+		r.Sends[n].Invocation.Target.App = c.app
 	}
 	q := &msg.Request{Operation: msg.OperationCall, Payload: msg.Payload{ContentType: kar.ContentType}}
 	mutates := true
@@ -239,6 +240,18 @@ func (c *client) operate(r *remote.Request, q *msg.Request) {
 	c.bring(r, q, true)
 }
 
+// forget leaves everything that was asked and not answered: nobody waits for it any
+// more.
+func (c *client) forget() {
+	c.askedMu.Lock()
+	all := c.asked
+	c.asked = map[uint32]*asked{}
+	c.askedMu.Unlock()
+	for _, a := range all {
+		a.leave()
+	}
+}
+
 // bring asks an entity, and answers when it does.
 func (c *client) bring(r *remote.Request, q *msg.Request, mutates bool) {
 	if mutates {
@@ -261,7 +274,7 @@ func (c *client) bring(r *remote.Request, q *msg.Request, mutates bool) {
 
 // sessionOf names the sequential session that a lane is.
 func (c *client) sessionOf(lane uint32) msg.SessionID {
-	return msg.SessionID(msg.FingerprintOf("lane", c.hello.Session, fmt.Sprint(lane)))
+	return msg.SessionID(msg.FingerprintOf("lane", c.name, fmt.Sprint(lane)))
 }
 
 // replier turns the reply of an entity into an answer.
@@ -339,19 +352,19 @@ func (c *client) operator(r *remote.Request) {
 	var v any
 	switch r.Kind {
 	case remote.RequestSidecars:
-		v = c.f.sidecars(c.hello.App)
+		v = c.f.sidecars(c.app)
 	case remote.RequestActors:
-		v = c.f.active(c.hello.App, r.Target.Type)
+		v = c.f.active(c.app, r.Target.Type)
 	case remote.RequestInstances:
-		v = c.f.instances(c.hello.App, r.Target.Type)
+		v = c.f.instances(c.app, r.Target.Type)
 	case remote.RequestQuarantined:
-		v = c.f.inQuarantine(c.hello.App)
+		v = c.f.inQuarantine(c.app)
 	case remote.RequestRelease, remote.RequestDrop:
 		a.Found = c.f.decide(r.Name, r.Kind == remote.RequestRelease)
 	case remote.RequestPurge:
-		a.Count = c.f.everywhere(c.hello.App, kar.HandlerPurge)
+		a.Count = c.f.everywhere(c.app, kar.HandlerPurge)
 	case remote.RequestDrain:
-		a.Count = c.f.everywhere(c.hello.App, kar.HandlerDrain)
+		a.Count = c.f.everywhere(c.app, kar.HandlerDrain)
 	default:
 		a.Result = remote.Failed(400, "request %d is not known here", r.Kind)
 	}

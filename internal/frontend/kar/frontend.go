@@ -232,10 +232,7 @@ func (f *Frontend) remove(c *client, why string) {
 			delete(f.placed, key)
 		}
 	}
-	for _, leave := range c.asked {
-		leave.leave()
-	}
-	c.asked = nil
+	c.forget()
 	if !f.closing {
 		f.logger.Log(context.Background(), levelOf(c.hello), "a process has left", "app", c.hello.App, "session", c.hello.Session, "reason", why)
 	}
