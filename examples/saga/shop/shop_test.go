@@ -42,15 +42,25 @@ func (w world) once(what, token string, v any) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(w.path(what, token), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	file, err := os.CreateTemp(string(w), "new-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	if _, err := file.Write(content); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	// It is there whole or not at all: the process may be killed at any point.
+	switch err := os.Link(file.Name(), w.path(what, token)); {
+	case errors.Is(err, fs.ErrExist):
 		return nil
+	case err != nil:
+		return err
 	}
-	if err == nil {
-		_, err = file.Write(content)
-		err = errors.Join(err, file.Close(), errLost)
-	}
-	return err
+	return errLost
 }
 
 // unless does something that has not been undone.
