@@ -56,15 +56,17 @@ func (s *Sidecar) leave(a *attempt, c *remote.Completion) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if c.Lost == "" {
-		c.Changes = h.pending
+		c.Changes = h.takeAll()
+	} else {
+		h.drop(a)
 	}
-	h.pending = nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a.actor.holders = slices.DeleteFunc(a.actor.holders, func(other *attempt) bool { return other == a })
 	a.actor.used = time.Now()
-	if len(a.actor.holders) == 0 || c.Lost != "" {
+	if len(a.actor.holders) == 0 {
 		h.forget()
+		h.pending = nil
 	}
 	if a.Invocation.Kind == remote.InvocationDelete && len(a.actor.holders) == 0 {
 		delete(s.actors, a.actor.target.Key())

@@ -64,6 +64,31 @@ func TestAReentrantCallCommitsWhatWasWrittenSoFar(t *testing.T) {
 	}
 }
 
+// TestALostCallWithinLeavesWhatItsCallerWrote: the two share what they have written,
+// and one of them is lost.
+func TestALostCallWithinLeavesWhatItsCallerWrote(t *testing.T) {
+	r := newRig(t, server.KARConfig{})
+	var inner atomic.Int64
+	p := r.join(&app{methods: map[string]method{
+		"outer": func(c *call) any {
+			c.set("old", "2")
+			c.set("mine", "1")
+			return c.within(c.id, "inner", "[]").body + c.get("old")
+		},
+		"inner": func(c *call) any {
+			c.set("lost", fmt.Sprint(inner.Add(1)))
+			c.set("old", "3")
+			if inner.Load() == 1 {
+				return breakOff()
+			}
+			return c.get("mine")
+		},
+	}})
+	p.ask("PUT", "/kar/v1/actor/A/x/state/old", "1")
+	want(t, p.invoke("x", "outer", "[]"), 200, actorJSON, value(`"{\"value\":\"1\"}3"`))
+	want(t, p.ask("GET", "/kar/v1/actor/A/x/state", ""), 200, "application/json", `{"lost":2,"mine":1,"old":3}`)
+}
+
 func TestARepeatedAttemptGetsRecordedResultsAndSendsNothingTwice(t *testing.T) {
 	r := newRig(t, server.KARConfig{})
 	var outer, calls, tells atomic.Int64

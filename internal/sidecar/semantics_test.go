@@ -373,7 +373,7 @@ func TestOthersDoNotPauseWhenAProcessDies(t *testing.T) {
 	}
 	paused := time.Since(began)
 	t.Logf("the actor of the lost process paused %v; the longest of %d calls of another took %v", paused, calls, worst)
-	if paused < time.Second || worst > paused/2 {
+	if paused < time.Second || paused > 5*time.Second || worst > paused/2 {
 		t.Errorf("it paused %v, and others up to %v", paused, worst)
 	}
 }

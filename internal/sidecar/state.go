@@ -98,7 +98,50 @@ type hold struct {
 	known   map[string]map[string]*[]byte // by field and key; nil: there is none
 	whole   map[string]bool               // fields of which everything is known
 	state   bool                          // all state is known
-	pending []remote.Change               // that have not left
+	pending []pendingChange               // that have not left
+}
+
+// pendingChange is a change and the attempt that had entered last when it was made.
+type pendingChange struct {
+	remote.Change
+	by *attempt
+}
+
+// takeAll takes what is pending, by whomever.
+func (h *hold) takeAll() (changes []remote.Change) {
+	for n := range h.pending {
+		changes = append(changes, h.pending[n].Change)
+	}
+	h.pending = nil
+	return changes
+}
+
+// drop takes back what a lost attempt has changed. What others of its flow have
+// changed stays.
+func (h *hold) drop(a *attempt) {
+	h.pending = slices.DeleteFunc(h.pending, func(c pendingChange) bool { return c.by == a })
+	h.forget()
+	for n := range h.pending {
+		h.replay(&h.pending[n].Change)
+	}
+}
+
+// replay makes a change of the state in what is known, of which nothing is asked.
+func (h *hold) replay(c *remote.Change) {
+	switch c.Kind {
+	case remote.ChangePut:
+		h.field(c.Field)[c.Key] = &c.Value
+	case remote.ChangeRemove:
+		h.field(c.Field)[c.Key] = nil
+	case remote.ChangeClear:
+		h.field(c.Field)
+		h.known[c.Field], h.whole[c.Field] = map[string]*[]byte{}, true
+	case remote.ChangeReset:
+		h.state = true
+		for _, field := range h.stateFields() {
+			h.known[field] = map[string]*[]byte{}
+		}
+	}
 }
 
 func (h *hold) forget() {
@@ -255,7 +298,7 @@ func (s *held) change(ctx context.Context, changes ...remote.Change) (counts []u
 		}
 		counts = append(counts, count)
 		if remote.IsState(changes[n].Field) || changes[n].Kind == remote.ChangeReset {
-			s.hold.pending = append(s.hold.pending, changes[n])
+			s.hold.pending = append(s.hold.pending, pendingChange{changes[n], s.attempt})
 		} else {
 			s.attempt.later(remote.Outgoing{Changes: changes[n : n+1]})
 		}
