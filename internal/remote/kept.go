@@ -78,7 +78,6 @@ type Subscriber struct {
 	Actor        string // its key
 	ID           string
 	Subscription Subscription
-	To           Address // is told when it is done
 }
 
 func (a *Actor) fields(v *visitor) {
@@ -134,5 +133,4 @@ func (s *Subscriber) fields(v *visitor) {
 	v.text(1, &s.Actor)
 	v.text(2, &s.ID)
 	v.sub(3, &s.Subscription)
-	v.sub(4, &s.To)
 }
