@@ -67,7 +67,7 @@ func (p *Partition) recoverInstance(i *instance) {
 	for _, t := range i.owned.tasks {
 		p.launchAt(i, t, max(t.Due, atOnce))
 	}
-	if w := i.owned.workflow; w != nil && len(w.Begin) > 0 && !w.Paused {
+	if w := i.owned.workflow; w != nil && !w.Status.Ended() && len(w.Begin) > 0 && !w.Paused {
 		i.owned.asleep = true // to be told of its beginning
 		p.asleep.Push(i)
 	}

@@ -216,10 +216,12 @@ func (p *Partition) endOf(ref msg.Ref) msg.InvocationID {
 func (p *Partition) terminate(i *instance, why string, note func(*msg.Record)) msg.Index {
 	p.giveTurnUp(i)
 	w := *i.workflow()
+	untold := w.Begin[:min(len(w.Begin), 1)] // its input, which a restart needs and the journal does not hold yet
 	r := p.recordOf(i)
 	p.cancelChildren(r, i)
 	p.dropOutstanding(r, i)
 	told := p.endRun(r, i, &w, msg.WorkflowTerminated, msg.Payload{}, msg.Errorf(msg.CodeCancelled, msg.ClassConflict, "%s was terminated: %s", i.ref, why))
+	w.Begin = untold
 	r.Workflow = &w
 	if note != nil {
 		note(r)

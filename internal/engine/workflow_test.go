@@ -286,6 +286,25 @@ func TestARestartedWorkflowBeginsAnewWithItsInput(t *testing.T) {
 	r.sameAfterReplay()
 }
 
+func TestAWorkflowTerminatedBeforeItsFirstStepIsBegunAgain(t *testing.T) {
+	r := newFlowRig(t, Limits{})
+	r.holding["w"] = true // its beginning is accepted, and no step of it taken
+	r.begin("w", deed{Do: "activity", Name: "pay"})
+	want(t, r.operate(msg.OperationTerminate, "w"), "")
+	r.holding["w"] = false
+	r.sameAfterReplay()
+	r.restart(nil)
+	if got := r.describe("w").Status; got != msg.WorkflowTerminated {
+		t.Fatalf("it is %s", got)
+	}
+	want(t, r.operate(msg.OperationRestart, "w"), "")
+	r.performed("pay", msg.TaskOutcome{Output: body("paid")})
+	if got := string(r.describe("w").Output.Body); got != `"paid"` {
+		t.Errorf("it was begun again and gave %s", got)
+	}
+	r.sameAfterReplay()
+}
+
 func TestAPromiseIsCompletedOnce(t *testing.T) {
 	r := newFlowRig(t, Limits{})
 	a := r.begin("w", deed{Do: "promise", Start: true}, deed{Do: "promise", Start: true}, deed{Do: "gather"})
