@@ -186,10 +186,8 @@ func (w *Welcome) fields(v *visitor) {
 	number(v, 4, 32, &w.BytesMax)
 	number(v, 5, 32, &w.Window)
 	v.text(6, &w.Refused)
-	v.truth(7, &w.Resumed)
-	number(v, 8, 32, &w.Instances)
-	v.text(9, &w.Run)
-	v.truth(10, &w.Stale)
+	v.text(7, &w.Run)
+	v.truth(8, &w.Stale)
 }
 
 func (c *Credit) fields(v *visitor)   { number(v, 1, 32, &c.Bytes) }

@@ -284,16 +284,14 @@ type Attempt struct {
 
 // Welcome answers Hello.
 type Welcome struct {
-	Version   uint32
-	Server    string        // the version of the server's program
-	Lease     time.Duration // a session that is not heard of for so long has ended
-	BytesMax  uint32        // of a frame
-	Window    uint32        // bytes of frames that may be sent before a Credit
-	Refused   string        // not empty: why there is no session, and none will be
-	Resumed   bool          // the server knows the session; what it has not answered waits
-	Instances uint32        // how many sessions the application has, for people
-	Run       string        // names this run of the server
-	Stale     bool          // the session ended before it was resumed: what was live is not listened to
+	Version  uint32
+	Server   string        // the version of the server's program
+	Lease    time.Duration // a session that is not heard of for so long has ended
+	BytesMax uint32        // of a frame
+	Window   uint32        // bytes of frames that may be sent before a Credit
+	Refused  string        // not empty: why there is no session, and none will be
+	Run      string        // names this run of the server
+	Stale    bool          // the session ended before it was resumed: what was live is not listened to
 }
 
 // Credit allows further bytes to be sent.

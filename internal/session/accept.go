@@ -99,6 +99,7 @@ func dial(ctx context.Context, server string, hello *remote.Hello) (*Conn, *remo
 		return nil, nil, err
 	}
 	if welcome.Refused == "" {
+		conn.setWindow(welcome.Window)
 		conn.Keep(max(welcome.Lease, 10*time.Millisecond))
 	}
 	return conn, welcome, nil

@@ -72,6 +72,7 @@ type Conn struct {
 	room   sync.Cond // there is credit, or the connection has ended
 	out    []byte
 	credit int64     // that the other side has given
+	window int64     // what the credit of both sides began with
 	sent   bool      // since the last heartbeat
 	busy   bool      // somebody writes
 	wrote  time.Time // when somebody last wrote who had something to send
@@ -84,13 +85,21 @@ type Conn struct {
 // newConn makes a Conn of a connection that has been upgraded. What was read
 // beyond the upgrade is in r.
 func newConn(c net.Conn, r *bufio.Reader, lease time.Duration) *Conn {
-	k := &Conn{conn: c, in: r, lease: lease, credit: Window, done: make(chan struct{})}
+	k := &Conn{conn: c, in: r, lease: lease, credit: Window, window: Window, done: make(chan struct{})}
 	k.ready.L, k.room.L = &k.mu, &k.mu
 	if tcp, ok := c.(*net.TCPConn); ok {
 		k.raw, _ = tcp.SyscallConn() // without it, one goroutine writes everything
 	}
 	go k.write()
 	return k
+}
+
+// setWindow lets the credit of both sides begin with what Welcome says. It is
+// called before anything is sent or read that needs credit.
+func (c *Conn) setWindow(bytes uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.credit, c.window = int64(bytes), int64(bytes)
 }
 
 // errEnded says that a connection has ended in order.
@@ -322,7 +331,7 @@ func (c *Conn) handle(t FrameType, body []byte, take func(t FrameType, body []by
 		return err
 	}
 	if t.limited() {
-		if c.owed += int64(len(body)) + 1; c.owed >= Window/4 {
+		if c.owed += int64(len(body)) + 1; c.owed >= c.window/4 {
 			credit := remote.Credit{Bytes: uint32(c.owed)}
 			c.owed = 0
 			return c.Send(FrameCredit, &credit)

@@ -45,7 +45,7 @@ type host struct {
 }
 
 func newHost(t *testing.T) *host {
-	h := &host{t: t, welcome: remote.Welcome{Version: session.Version, Lease: session.LeaseDefault}}
+	h := &host{t: t, welcome: remote.Welcome{Version: session.Version, Lease: session.LeaseDefault, Window: session.Window}}
 	h.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _, err := session.Accept(w, r, session.LeaseDefault)
 		if err != nil {
@@ -154,7 +154,14 @@ func TestRequestsAreAskedAgainUntilTheyAreAnswered(t *testing.T) {
 }
 
 func TestCreditBoundsWhatIsUnderWay(t *testing.T) {
+	for _, window := range []uint32{session.Window, session.Window / 4} {
+		t.Run(fmt.Sprint(window), func(t *testing.T) { boundsWhatIsUnderWay(t, window) })
+	}
+}
+
+func boundsWhatIsUnderWay(t *testing.T, window uint32) {
 	h := newHost(t)
+	h.welcome.Window = window
 	release := make(chan struct{})
 	var taken atomic.Int64
 	h.take = func(c *session.Conn, _ session.FrameType, body []byte) error {
@@ -182,7 +189,7 @@ func TestCreditBoundsWhatIsUnderWay(t *testing.T) {
 		})
 	}
 	time.Sleep(200 * time.Millisecond)
-	if n := begun.Load(); n > session.Window/each+1 {
+	if n := begun.Load(); n > int64(window)/each+1 {
 		t.Errorf("%d requests of a megabyte were sent without credit", n)
 	}
 	close(release)

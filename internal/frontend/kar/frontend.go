@@ -145,8 +145,8 @@ func (f *Frontend) enter(conn *session.Conn, h *remote.Hello) (*client, *remote.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.sessions[h.Session]
-	welcome.Resumed = c != nil
-	if c == nil {
+	resumed := c != nil
+	if !resumed {
 		c = newClient(f, h)
 		f.sessions[h.Session] = c
 		f.logger.Log(context.Background(), levelOf(h), "a process has joined", "app", h.App, "session", h.Session, "types", h.Types, "services", h.Services)
@@ -171,12 +171,7 @@ func (f *Frontend) enter(conn *session.Conn, h *remote.Hello) (*client, *remote.
 			f.placed[t.Key()] = c
 		}
 	}
-	for _, other := range f.sessions {
-		if other.hello.App == h.App {
-			welcome.Instances++
-		}
-	}
-	if !welcome.Resumed && h.Run == f.name {
+	if !resumed && h.Run == f.name {
 		welcome.Stale = true // its lease was over
 		c.live = nil
 	}
