@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -293,7 +294,7 @@ func (p *Partition) decide(m *msg.Message, key msg.Ref) *msg.Record {
 		return r // it was decided before a crash
 	}
 	r.Decided = m.Invocation
-	if m.Kind == msg.MessageEventCommit {
+	if m.Kind == msg.MessageEventCommit || invariant.Mutated(invariant.EventWithoutAbort) {
 		p.applyPrepared(r, i.prepared())
 	}
 	return r

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -31,7 +32,9 @@ func (p *Partition) isHere(m *msg.Message, place int) bool {
 // inOrder sorts the keys of a way, and leaves out those that are twice: whoever
 // wants one alone has it alone.
 func (p *Partition) inOrder(keys []msg.LockKey) []msg.LockKey {
-	slices.SortFunc(keys, func(a, b msg.LockKey) int { return p.compareKeys(a.Ref, b.Ref) })
+	if !invariant.Mutated(invariant.UnsortedLocks) {
+		slices.SortFunc(keys, func(a, b msg.LockKey) int { return p.compareKeys(a.Ref, b.Ref) })
+	}
 	way := keys[:0]
 	for _, k := range keys {
 		if last := len(way) - 1; last >= 0 && way[last].Ref == k.Ref {

@@ -251,7 +251,7 @@ func failure(operation msg.Operation, reply *msg.Reply) *msg.Error {
 // start is the same start by its id, unless it refuses or ends another run.
 func (c *conn) mutates(r *msg.Request) bool {
 	switch r.Operation {
-	case msg.OperationDelete, msg.OperationCancel, msg.OperationTerminate, msg.OperationPause,
+	case msg.OperationDelete, msg.OperationRaise, msg.OperationCancel, msg.OperationTerminate, msg.OperationPause,
 		msg.OperationResume, msg.OperationRestart, msg.OperationResolve:
 		return true
 	case msg.OperationSubmit:

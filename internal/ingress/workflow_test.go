@@ -353,8 +353,8 @@ func TestStartWithoutAnIDGetsOne(t *testing.T) {
 	}
 }
 
-// TestWhatChangesAWorkflowHasAnIdentity, unless its repeat is the same anyway.
-func TestWhatChangesAWorkflowHasAnIdentity(t *testing.T) {
+// TestWhatChangesHasAnIdentity, unless its repeat is the same anyway.
+func TestWhatChangesHasAnIdentity(t *testing.T) {
 	for _, c := range []struct {
 		request client.Request
 		want    bool
@@ -366,6 +366,8 @@ func TestWhatChangesAWorkflowHasAnIdentity(t *testing.T) {
 		{client.Request{Operation: client.Query, Handler: "progress"}, false},
 		{client.Request{Operation: client.Describe}, false},
 		{client.Request{Operation: client.History}, false},
+		{client.Request{Operation: client.Raise, Handler: "moved", OneWay: true}, true},
+		{client.Request{Operation: client.Raise, Handler: "moved"}, true},
 		{client.Request{Operation: client.Cancel}, true},
 		{client.Request{Operation: client.Terminate}, true},
 		{client.Request{Operation: client.Pause}, true},

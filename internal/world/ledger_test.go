@@ -15,10 +15,11 @@ import (
 // ledger knows which tokens clients have made, where each has to be, and what
 // its client was told.
 type ledger struct {
-	tokens  int
-	entries []*token
-	history history
-	outside outside
+	tokens    int
+	entries   []*token
+	history   history
+	occasions []*occasion
+	outside   outside
 }
 
 // token was made once and asked for once, however often it was repeated.
@@ -60,13 +61,18 @@ func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
 	}
 	w.Always("money is conserved", conserved)
 	w.Finally("nothing is made for nobody", l.outside.check)
+	w.Finally("every occasion was in all of its rooms, in one order", l.checkRooms)
 	w.Finally("every token is where it has to be", l.check)
 	return w, l
 }
 
 // act does one random thing.
 func (l *ledger) act(w *world.World, c *world.Client, door *holdfast.ClientContext) {
-	switch n := c.Random.IntN(100); {
+	switch n := c.Random.IntN(112); {
+	case n >= 106:
+		l.vigil(w, c, door)
+	case n >= 100:
+		l.room(w, c, door)
 	case n < 40:
 		l.errand(w, c, door)
 	case n < 65:

@@ -38,6 +38,8 @@ var mutants = []struct {
 	{invariant.PerformEarly, "a crash has to come within the time of one frame", nil},
 	{invariant.PublishEarly, "", nil},
 	{invariant.ApplyPastHole, "", nil},
+	{invariant.UnsortedLocks, "", nil},
+	{invariant.EventWithoutAbort, "", nil},
 	{invariant.TrustCache, "", []world.FaultKind{world.FaultTornDisk, world.FaultPowerCut}},
 }
 
@@ -114,7 +116,7 @@ func TestAFailingSeedSaysHowToRepeatIt(t *testing.T) {
 	invariant.Plant(invariant.ReleaseEarly)
 	result := run(sorts(1))
 	text := explain(1, result)
-	command := regexp.MustCompile(`repeat with: go test ./internal/world -run 'TestSeeds\$' -seed=1 -only=(\S+) -operations=(\d+) -trace`).FindStringSubmatch(text)
+	command := regexp.MustCompile(`repeat with: go test ./internal/world -run 'TestSeeds\$' -seed=1 -only=(\S+) -operations=(\d+) -events`).FindStringSubmatch(text)
 	if command == nil || !strings.Contains(text, "shrunk from") || !strings.Contains(text, "VIOLATION") {
 		t.Fatalf("got %s", text)
 	}

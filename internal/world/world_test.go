@@ -18,7 +18,7 @@ var (
 	seedFlag       = flag.Uint64("seed", 0, "run the world of this seed only")
 	onlyFlag       = flag.String("only", "", "faults that happen in the world of the seed, instead of those by chance, as in crash:17,sync:3; - is none")
 	operationsFlag = flag.Int("operations", 0, "how much clients do in the world of the seed; 0 is all")
-	traceFlag      = flag.Bool("trace", false, "print what happens in the world of the seed")
+	eventsFlag     = flag.Bool("events", false, "print what happens in the world of the seed")
 )
 
 // sorts gives each seed another size and other faults.
@@ -62,7 +62,7 @@ func explain(seed uint64, result world.Result) string {
 	c.Trace = &trace
 	violation := run(c, clients, operations).Violation
 	only := cmp.Or(world.FormatFaults(small.Faults), "-")
-	return fmt.Sprintf("%s\nshrunk from %d to %d faults and from %d to %d operations: %s\n%s\nrepeat with: go test ./internal/world -run 'TestSeeds$' -seed=%d -only=%s -operations=%d -trace",
+	return fmt.Sprintf("%s\nshrunk from %d to %d faults and from %d to %d operations: %s\n%s\nrepeat with: go test ./internal/world -run 'TestSeeds$' -seed=%d -only=%s -operations=%d -events",
 		result.Violation, len(whole.Faults), len(small.Faults), whole.Operations, small.Operations, violation, tail(trace.String(), 40), seed, only, small.Operations)
 }
 
@@ -104,7 +104,7 @@ func testSeed(t *testing.T, seed uint64) {
 		c.Scheduled, c.Only = true, list
 	}
 	c.Operations = *operationsFlag
-	if *traceFlag {
+	if *eventsFlag {
 		c.Trace = os.Stdout
 	}
 	result := run(c, clients, operations)
