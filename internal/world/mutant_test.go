@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/world"
@@ -85,6 +86,9 @@ func kill(blind bool, most uint64, luck []world.FaultKind) (by world.Checker, se
 		c.Blind = blind
 		for _, kind := range luck {
 			c.Rates[kind] *= 10
+		}
+		if invariant.Mutated(invariant.UnsortedLocks) {
+			c.Bound = 3 * time.Minute // who waits for ever takes steps as long as the world goes on
 		}
 		if r := run(c, clients, operations); r.Violation != "" {
 			return r.Checker, int(seed)

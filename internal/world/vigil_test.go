@@ -45,34 +45,26 @@ type vigil struct {
 }
 
 // insist asks until it is answered.
-func (v *vigil) insist(c *world.Client, what string, ask func() error) bool {
-	for range 200 {
+func (v *vigil) insist(c *world.Client, what string, ask func() error) {
+	for {
 		err := ask()
 		if err == nil {
-			return true
+			return
 		}
 		if !errors.Is(err, holdfast.ErrUnavailable) && !errors.Is(err, holdfast.ErrCancelled) {
 			v.world.Fail("%s of vigil %s, which is %s: %v", what, v.id, v.want, err)
 		}
 		c.Sleep(repeatPause)
-		if !v.world.More() {
-			return false
-		}
 	}
-	return false
 }
 
 // vigil begins one, does things to it, and ends it.
 func (l *ledger) vigil(w *world.World, c *world.Client, door *holdfast.ClientContext) {
 	l.tokens++
 	v := &vigil{world: w, door: door, id: fmt.Sprint("v", l.tokens), want: "running"}
-	if !v.insist(c, "start", func() error { _, err := vigils.Submit(door, v.id, "x"); return err }) {
-		return
-	}
+	v.insist(c, "start", func() error { _, err := vigils.Submit(door, v.id, "x"); return err })
 	for n := range c.Random.IntN(6) {
-		if !v.act(c, n) {
-			return
-		}
+		v.act(c, n)
 	}
 	again := false
 	last := func() error {
@@ -83,28 +75,28 @@ func (l *ledger) vigil(w *world.World, c *world.Client, door *holdfast.ClientCon
 		again = true
 		return err
 	}
-	if v.want == "running" && !v.insist(c, "last signal", last) {
-		return
+	if v.want == "running" {
+		v.insist(c, "last signal", last)
 	}
 	v.end(c)
 }
 
 // act does one random thing to it.
-func (v *vigil) act(c *world.Client, n int) bool {
+func (v *vigil) act(c *world.Client, n int) {
 	switch kind := c.Random.IntN(10); {
 	case v.want != "running" || kind == 0:
 		v.want, v.must = "running", nil
-		return v.insist(c, "restart", func() error { return vigils.Restart(v.door, v.id) })
+		v.insist(c, "restart", func() error { return vigils.Restart(v.door, v.id) })
 	case kind == 1:
 		v.want = "cancelled"
-		return v.insist(c, "cancel", func() error { return vigils.Cancel(v.door, v.id) }) &&
-			v.insist(c, "result", func() error { return v.ended("cancelled") })
+		v.insist(c, "cancel", func() error { return vigils.Cancel(v.door, v.id) })
+		v.insist(c, "result", func() error { return v.ended("cancelled") })
 	case kind == 2:
 		v.want = "terminated"
-		return v.insist(c, "terminate", func() error { return vigils.Terminate(v.door, v.id) })
+		v.insist(c, "terminate", func() error { return vigils.Terminate(v.door, v.id) })
 	case kind < 5:
-		return v.insist(c, "pause", func() error { return vigils.Pause(v.door, v.id) }) &&
-			v.insist(c, "resume", func() error { return vigils.Resume(v.door, v.id) })
+		v.insist(c, "pause", func() error { return vigils.Pause(v.door, v.id) })
+		v.insist(c, "resume", func() error { return vigils.Resume(v.door, v.id) })
 	default:
 		name := fmt.Sprint("s", n)
 		v.sent = append(v.sent, name)
@@ -112,7 +104,6 @@ func (v *vigil) act(c *world.Client, n int) bool {
 		if expect(v.world, err); err == nil {
 			v.must = append(v.must, name)
 		}
-		return true
 	}
 }
 
@@ -125,6 +116,9 @@ func (v *vigil) ended(want string) error {
 	s, err := vigils.Status(v.door, v.id)
 	if err != nil {
 		return err
+	}
+	if s.Status == "running" {
+		return holdfast.ErrUnavailable // it was the client that was gone
 	}
 	if s.Status != want {
 		v.world.Fail("vigil %s is %s, want %s", v.id, s.Status, want)
@@ -140,9 +134,7 @@ func (v *vigil) end(c *world.Client) {
 		return
 	}
 	var heard []string
-	if !v.insist(c, "result", func() (err error) { heard, err = vigils.Result(v.door, v.id); return err }) {
-		return
-	}
+	v.insist(c, "result", func() (err error) { heard, err = vigils.Result(v.door, v.id); return err })
 	at, must := 0, v.must
 	for _, name := range heard {
 		found := slices.Index(v.sent[at:], name)
