@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -61,6 +62,9 @@ func (p *Partition) offer(i *instance) {
 	}
 	p.aside -= len(l.aside)
 	p.queued += len(l.aside)
+	if invariant.Mutated(invariant.ReverseDeferred) {
+		slices.Reverse(l.aside)
+	}
 	l.queue.Prepend(l.aside)
 	l.passed = 0
 	l.aside = nil

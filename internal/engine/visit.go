@@ -32,9 +32,11 @@ func (p *Partition) isHere(m *msg.Message, place int) bool {
 // inOrder sorts the keys of a way, and leaves out those that are twice: whoever
 // wants one alone has it alone.
 func (p *Partition) inOrder(keys []msg.LockKey) []msg.LockKey {
-	if !invariant.Mutated(invariant.UnsortedLocks) {
-		slices.SortFunc(keys, func(a, b msg.LockKey) int { return p.compareKeys(a.Ref, b.Ref) })
+	var first msg.Ref // that is named
+	if len(keys) > 0 {
+		first = keys[0].Ref
 	}
+	slices.SortFunc(keys, func(a, b msg.LockKey) int { return p.compareKeys(a.Ref, b.Ref) })
 	way := keys[:0]
 	for _, k := range keys {
 		if last := len(way) - 1; last >= 0 && way[last].Ref == k.Ref {
@@ -42,6 +44,9 @@ func (p *Partition) inOrder(keys []msg.LockKey) []msg.LockKey {
 			continue
 		}
 		way = append(way, k)
+	}
+	if invariant.Mutated(invariant.UnsortedLocks) && len(way) > 0 && way[0].Ref != first {
+		slices.Reverse(way)
 	}
 	return way
 }

@@ -19,8 +19,9 @@ const (
 	PublishEarly               // loop: a checkpoint is published before the log is durable at its end
 	ApplyPastHole              // recovery: the log is trimmed too far, and nobody minds that records are missing
 	TrustCache                 // embedded: what was read from the page cache is taken for durable
-	UnsortedLocks              // engine: keys are locked in the order in which they are named
+	UnsortedLocks              // engine: keys are locked in one order or the other, as they are named
 	EventWithoutAbort          // engine: what was prepared of an event is applied although another entity has refused it
+	ReverseDeferred            // engine: what was deferred is offered again in reverse order
 	MutantCount                // number of mutants
 )
 
@@ -30,7 +31,7 @@ var mutantNames = [MutantCount]string{
 	ForgetAnswers:       "forget answers at a start",
 	DeliverBeforeAppend: "deliver before append", ReleaseEarly: "release a reply before durable",
 	PerformEarly: "dispatch an activity before durable", PublishEarly: "publish a checkpoint early", ApplyPastHole: "apply past a hole", TrustCache: "trust the page cache at recovery",
-	UnsortedLocks: "unsorted locks", EventWithoutAbort: "event without abort",
+	UnsortedLocks: "unsorted locks", EventWithoutAbort: "event without abort", ReverseDeferred: "deferred messages in reverse order",
 }
 
 // String says what the bug is.

@@ -206,7 +206,7 @@ func app(o outside) *holdfast.App {
 		pay.Handle(doPay), credit.Handle(doCredit),
 		accounts.Options(holdfast.EntityOptions[account]{Initial: func(string) account { return account{Balance: gift} }}),
 		enter.Handle(doEnter), leave.Handle(doLeave), holdfast.On(rooms, rings, doRing),
-		stays.Handle(doStay).Locks(func(s stay) []holdfast.Ref { return refsOf(s.Rooms) }), vigils.Handle(doVigil),
+		stays.Handle(doStay).Locks(func(s stay) []holdfast.Ref { return refsOf(s.Rooms) }), vigils.Handle(doVigil), gateParts(),
 		flow.Handle(doFlow), work.Handle(o.work),
 		visit.Handle(doVisit), guests.Options(holdfast.EntityOptions[guest]{IdleTTL: guestTTL}),
 		scribble.Handle(doScribble), tick.Handle(doTick), erase.Handle(doErase),

@@ -19,6 +19,7 @@ type ledger struct {
 	entries   []*token
 	history   history
 	occasions []*occasion
+	orders    []passages
 	outside   outside
 }
 
@@ -62,14 +63,17 @@ func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
 	w.Always("money is conserved", conserved)
 	w.Finally("nothing is made for nobody", l.outside.check)
 	w.Finally("every occasion was in all of its rooms, in one order", l.checkRooms)
+	w.Finally("gates let through in order", l.checkGates)
 	w.Finally("every token is where it has to be", l.check)
 	return w, l
 }
 
 // act does one random thing.
 func (l *ledger) act(w *world.World, c *world.Client, door *holdfast.ClientContext) {
-	switch n := c.Random.IntN(112); {
-	case n >= 106:
+	switch n := c.Random.IntN(124); {
+	case n >= 118:
+		l.gate(w, c, door)
+	case n >= 112:
 		l.vigil(w, c, door)
 	case n >= 100:
 		l.room(w, c, door)

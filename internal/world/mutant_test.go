@@ -41,6 +41,7 @@ var mutants = []struct {
 	{invariant.ApplyPastHole, "", nil},
 	{invariant.UnsortedLocks, "", nil},
 	{invariant.EventWithoutAbort, "", nil},
+	{invariant.ReverseDeferred, "", nil},
 	{invariant.TrustCache, "", []world.FaultKind{world.FaultTornDisk, world.FaultPowerCut}},
 }
 

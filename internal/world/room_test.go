@@ -143,7 +143,7 @@ func (l *ledger) room(w *world.World, c *world.Client, door *holdfast.ClientCont
 	o := &occasion{name: fmt.Sprint("o", l.tokens)}
 	l.occasions = append(l.occasions, o)
 	for range 1 + c.Random.IntN(3) {
-		o.rooms = append(o.rooms, key(c))
+		o.rooms = append(o.rooms, fmt.Sprint("r", c.Random.IntN(3))) // few: they are to meet
 	}
 	if c.Random.IntN(2) == 0 {
 		s := stay{Rooms: o.rooms, Pause: time.Duration(c.Random.Int64N(int64(300 * time.Millisecond))), Ring: c.Random.IntN(2) == 0}
