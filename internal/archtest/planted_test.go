@@ -244,8 +244,8 @@ var planted = map[string][]plant{
 	"the project names nobody's machine": {
 		{"a home directory", one("docs/x.md", "Look into /ho"+"me/ann/notes.\n"), "directory of one machine"},
 		{"a workplace in a string", one("host/x.go", "package host\nconst dir = \"/wo"+"rk/main\"\n"), "directory of one machine"},
-		{"a directory outside of the repository", one("docs/x.md", "See .."+"/../shared/DESIGN.md.\n"), "outside of the repository"},
-		{"the same in a comment", one("host/x.go", "package host\n// See .."+"/../shared/DESIGN.md.\n"), "outside of the repository"},
+		{"a directory outside of the repository", one("docs/x.md", "See .."+"/../elsewhere/notes.md.\n"), "outside of the repository"},
+		{"the same in a comment", one("host/x.go", "package host\n// See .."+"/../elsewhere/notes.md.\n"), "outside of the repository"},
 		{"a private registry", one("docs/x.md", "docker pull https://registry."+"lan/x\n"), "private host"},
 		{"a module proxy", one(".ci/run", "export GOPROXY"+"=https://proxy.example.com\n"), "module proxy"},
 		{"links inside the repository", one("docs/guide/x.md", "See ../adr/0001.md and https://example.com/home/page.\n"), ""},
