@@ -138,7 +138,7 @@ func verifyWorkflow(i *instance) {
 	if w == nil {
 		return
 	}
-	invariant.Check(!w.Status.Ended() || len(i.owned.tasks) == 0 && len(w.Callers) == 0 && (len(w.Begin) == 0 || w.Status == msg.WorkflowTerminated),
+	invariant.Check(!w.Status.Ended() || len(i.owned.tasks) == 0 && len(w.Callers) == 0 && (len(w.Begin) == 0 || w.Status == msg.WorkflowTerminated && len(w.Begin) == 1 && i.entries() == 0),
 		"%s is %s and has %d tasks and %d callers", i.ref, w.Status, len(i.owned.tasks), len(w.Callers))
 	for _, t := range i.owned.tasks {
 		invariant.Check(t.Run == w.Run, "%s has a task of run %d in run %d", i.ref, t.Run, w.Run)

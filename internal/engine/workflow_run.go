@@ -189,7 +189,8 @@ func (p *Partition) endRun(r *msg.Record, i *instance, w *msg.Workflow, status m
 	}
 	p.returnLocks(r, i, w)
 	w.Status, w.Output, w.Err, w.EndedAt = status, answer.Payload, err, p.now
-	w.Callers, w.Begin, w.Promises, w.Paused = nil, nil, nil, false
+	w.Callers, w.Promises, w.Paused = nil, nil, false
+	w.Begin = w.Begin[:min(len(w.Begin), 1)] // the input of a run that has taken no step: a restart needs it
 	w.Chain, w.Hold = nil, msg.Holder{}
 	return told
 }
@@ -216,12 +217,10 @@ func (p *Partition) endOf(ref msg.Ref) msg.InvocationID {
 func (p *Partition) terminate(i *instance, why string, note func(*msg.Record)) msg.Index {
 	p.giveTurnUp(i)
 	w := *i.workflow()
-	untold := w.Begin[:min(len(w.Begin), 1)] // its input, which a restart needs and the journal does not hold yet
 	r := p.recordOf(i)
 	p.cancelChildren(r, i)
 	p.dropOutstanding(r, i)
 	told := p.endRun(r, i, &w, msg.WorkflowTerminated, msg.Payload{}, msg.Errorf(msg.CodeCancelled, msg.ClassConflict, "%s was terminated: %s", i.ref, why))
-	w.Begin = untold
 	r.Workflow = &w
 	if note != nil {
 		note(r)
