@@ -32,11 +32,11 @@ func (p *Partition) isHere(m *msg.Message, place int) bool {
 // inOrder sorts the keys of a way, and leaves out those that are twice: whoever
 // wants one alone has it alone.
 func (p *Partition) inOrder(keys []msg.LockKey) []msg.LockKey {
-	var first msg.Ref // that is named
-	if len(keys) > 0 {
-		first = keys[0].Ref
+	order := 1
+	if invariant.Mutated(invariant.UnsortedLocks) && len(keys) > 0 && p.compareKeys(keys[0].Ref, keys[len(keys)-1].Ref) > 0 {
+		order = -1
 	}
-	slices.SortFunc(keys, func(a, b msg.LockKey) int { return p.compareKeys(a.Ref, b.Ref) })
+	slices.SortFunc(keys, func(a, b msg.LockKey) int { return order * p.compareKeys(a.Ref, b.Ref) })
 	way := keys[:0]
 	for _, k := range keys {
 		if last := len(way) - 1; last >= 0 && way[last].Ref == k.Ref {
@@ -44,9 +44,6 @@ func (p *Partition) inOrder(keys []msg.LockKey) []msg.LockKey {
 			continue
 		}
 		way = append(way, k)
-	}
-	if invariant.Mutated(invariant.UnsortedLocks) && len(way) > 0 && way[0].Ref != first {
-		slices.Reverse(way)
 	}
 	return way
 }
