@@ -3,6 +3,7 @@ package session
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -93,6 +94,9 @@ func dial(ctx context.Context, server string, hello *remote.Hello) (*Conn, *remo
 	err = conn.Send(FrameHello, hello)
 	if err == nil {
 		err = conn.expect(FrameWelcome, "Welcome", welcome)
+	}
+	if err == nil && welcome.Refused == "" && welcome.Window == 0 {
+		err = errors.New("the server's Welcome allows no bytes to be sent: is it a holdfast server of this version?")
 	}
 	if err != nil {
 		conn.Fail(err)

@@ -199,6 +199,18 @@ func boundsWhatIsUnderWay(t *testing.T, window uint32) {
 	}
 }
 
+// TestAWelcomeWithoutCreditIsNoSession: who waited for credit would wait for ever.
+func TestAWelcomeWithoutCreditIsNoSession(t *testing.T) {
+	h := newHost(t)
+	h.welcome.Window = 0
+	c := session.NewClient(session.ClientConfig{Server: h.address(), Handler: &handler{}, Logger: slog.New(slog.DiscardHandler), AwayMax: time.Second})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := c.Run(ctx); !errors.Is(err, session.ErrAway) || !strings.Contains(err.Error(), "allows no bytes") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAFrameThatIsTooLargeIsRefused(t *testing.T) {
 	h := newHost(t)
 	h.take = func(c *session.Conn, _ session.FrameType, body []byte) error {
