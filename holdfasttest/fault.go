@@ -34,6 +34,7 @@ const (
 	Evict       = Fault(world.FaultEvict)       // a workflow is executed again from its journal
 	Checkpoint  = Fault(world.FaultCheckpoint)  // a checkpoint begins
 	Flush       = Fault(world.FaultFlush)       // everything is checkpointed
+	Upgraded    = Fault(world.FaultUpgrade)     // the process dies, and the next app of Upgrades is deployed
 )
 
 // String is the name of the fault, as failures show it.

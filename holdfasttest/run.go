@@ -270,11 +270,15 @@ func (r *runner) fail(c world.Config, result world.Result) {
 		return c
 	}
 	whole := world.Schedule{Faults: result.Faults}
-	if r.run(schedule(whole)).Violation == "" {
+	fails := func(s world.Schedule) bool {
+		again := r.run(schedule(s))
+		return again.Resembles(&result)
+	}
+	if !fails(whole) {
 		r.t.Fatalf("seed %d: %s\nthe same world did not fail when it was run again: something is not decided by the seed, "+
 			"such as a clock, randomness, a goroutine, or the order of a map, in a handler or a client", c.Seed, result.Violation)
 	}
-	small := world.Shrink(whole, func(s world.Schedule) bool { return r.run(schedule(s)).Violation != "" })
+	small := world.Shrink(whole, fails)
 	var trace bytes.Buffer
 	c = schedule(small)
 	c.Trace = &trace

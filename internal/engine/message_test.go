@@ -179,6 +179,49 @@ func TestIdempotencyKeyIsTheSameUnderAnAlias(t *testing.T) {
 	}
 }
 
+// A handler that was renamed knows what was asked of it under its old name, also
+// of a request that has not ended.
+func TestIdempotencyKeyOutlivesTheNameOfItsHandler(t *testing.T) {
+	r := newRig(t, 1, Limits{}, thing("add", "wait"))
+	r.program["add"] = add
+	r.program["wait"] = func(*msg.Turn) *msg.Outcome {
+		return &msg.Outcome{Tail: &msg.Outgoing{Target: ref("b"), Handler: "add"}}
+	}
+	r.holding["add"] = true
+	key := func(k string) msg.Identity { return msg.Identity{IdempotencyKey: k} }
+	calls := []msg.Request{
+		{Target: ref("a"), Handler: "add", Identity: key("call")},
+		{Target: ref("a"), Handler: "add", Identity: key("submit"), Operation: msg.OperationSubmit},
+	}
+	r.ask(calls[0])
+	r.release("add")
+	first := r.call(calls[1])
+	pending := msg.Request{Target: ref("a"), Handler: "wait", Identity: key("chain")}
+	r.ask(pending)
+	r.release("add")
+
+	renamed := thing("increase", "delay")
+	for n := range renamed.Handlers {
+		renamed.Handlers[n].Aliases = []string{map[string]string{"increase": "add", "delay": "wait"}[renamed.Handlers[n].Name]}
+	}
+	r.config.Kinds, r.holding = []msg.Kind{renamed}, map[string]bool{}
+	r.program["increase"], r.program["delay"] = add, r.program["wait"]
+	r.restart(nil)
+	r.advance(time.Minute)
+	before := [2]string{r.root("a"), r.root("b")}
+	for _, again := range append(calls, pending) {
+		for _, name := range []string{again.Handler, map[string]string{"add": "increase", "wait": "delay"}[again.Handler]} {
+			again.Handler, again.Invocation = name, msg.InvocationID{}
+			if got := r.call(again); got.Err != nil || again.Operation == msg.OperationSubmit && got.Invocation != first.Invocation {
+				t.Errorf("%s of %s: got %+v", again.Identity.IdempotencyKey, name, got)
+			}
+		}
+	}
+	if after := [2]string{r.root("a"), r.root("b")}; after != before {
+		t.Errorf("counts were %v and are %v", before, after)
+	}
+}
+
 // A handler that fails consumes its message: nothing is retried, nothing is
 // kept, and the sender is told.
 func TestHandlerThatFailsConsumes(t *testing.T) {

@@ -57,6 +57,21 @@ func identityOf(r *msg.Request, handler string) identity {
 	return identity{id: r.Identity.Session, number: r.Identity.SessionNumber}
 }
 
+// identify is identityOf for a handler, which may have had another name when the
+// request was first made.
+func (p *Partition) identify(r *msg.Request, h *handler) identity {
+	id := identityOf(r, nameOf(h))
+	if h == nil || r.Identity.IdempotencyKey == "" || p.answers.find(id) != nil {
+		return id
+	}
+	for _, name := range h.Aliases {
+		if old := identityOf(r, name); p.answers.find(old) != nil {
+			return old
+		}
+	}
+	return id
+}
+
 // requestCall takes an update, a read or a delete from outside.
 func (p *Partition) requestCall(r *msg.Request, w msg.Waiter) {
 	h := p.handler(r.Target.Kind, r.Handler)
@@ -79,7 +94,7 @@ func (p *Partition) requestCall(r *msg.Request, w msg.Waiter) {
 		p.refuse(w, msg.CodeInvalidArgument, msg.ClassInvalidArgument, "%s of %s is a signal, which nobody answers; submit it", h.Name, r.Target.Kind)
 		return
 	}
-	id, body := identityOf(r, nameOf(h)), bodyOf(r)
+	id, body := p.identify(r, h), bodyOf(r)
 	if p.repeated(r, id, body, w) || !p.admit(r, id, w) {
 		return
 	}
@@ -252,7 +267,7 @@ func (p *Partition) requestSubmit(r *msg.Request, w msg.Waiter) {
 			"%s of kind %s is a read: nobody would see its answer; call it", r.Handler, r.Target.Kind)
 		return
 	}
-	id, body := identityOf(r, h.Name), bodyOf(r)
+	id, body := p.identify(r, h), bodyOf(r)
 	if p.repeated(r, id, body, w) || p.refuseForWorkflow(r, h, w) || !p.admit(r, id, w) || !p.admitSubmission(w) {
 		return
 	}

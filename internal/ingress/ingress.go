@@ -96,6 +96,18 @@ func (i *Ingress) Begin(ctx context.Context) error {
 	return nil
 }
 
+// AskFirst brings the n-th request with which the program begins, from 0, to its
+// partition, or says that there is none: Begin for who cannot wait.
+func (i *Ingress) AskFirst(n int, w msg.Waiter) bool {
+	list := i.config.Description.Startup
+	if n >= len(list) {
+		return false
+	}
+	r := list[n]
+	i.ask(i.partition(&r), &r, w)
+	return true
+}
+
 // Open admits requests.
 func (i *Ingress) Open() { i.state.CompareAndSwap(starting, open) }
 

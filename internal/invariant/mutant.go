@@ -22,6 +22,8 @@ const (
 	UnsortedLocks              // engine: keys are locked in one order or the other, as they are named
 	EventWithoutAbort          // engine: what was prepared of an event is applied although another entity has refused it
 	ReverseDeferred            // engine: what was deferred is offered again in reverse order
+	SplitGroups                // workflow: what was delivered together is delivered one by one when a journal is executed again
+	SkipChecksum               // embedded: the checksums in a checkpoint are not looked at
 	MutantCount                // number of mutants
 )
 
@@ -32,6 +34,7 @@ var mutantNames = [MutantCount]string{
 	DeliverBeforeAppend: "deliver before append", ReleaseEarly: "release a reply before durable",
 	PerformEarly: "dispatch an activity before durable", PublishEarly: "publish a checkpoint early", ApplyPastHole: "apply past a hole", TrustCache: "trust the page cache at recovery",
 	UnsortedLocks: "unsorted locks", EventWithoutAbort: "event without abort", ReverseDeferred: "deferred messages in reverse order",
+	SplitGroups: "re-execution without delivery groups", SkipChecksum: "skip a checksum",
 }
 
 // String says what the bug is.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -181,6 +182,9 @@ func (r *run) replay(e *msg.Entry) {
 func (r *run) deliver(group []msg.Delivery) {
 	for i := range group {
 		r.tell(&group[i])
+		if i+1 < len(group) && r.replaying && r.failure == nil && invariant.Mutated(invariant.SplitGroups) {
+			r.proceed()
+		}
 	}
 	r.proceed()
 }

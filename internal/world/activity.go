@@ -50,7 +50,7 @@ func (a *activities) run(t partition.Task, name attemptName, one *attempt) {
 		a.running--
 		return
 	}
-	outcome := w.config.Program.Perform(p.executors.context, t.Run, func(detail msg.Payload) {
+	outcome := w.program.Perform(p.executors.context, t.Run, func(detail msg.Payload) {
 		p.command(t.Partition, msg.Command{Kind: msg.CommandHeartbeat, Task: &msg.TaskOutcome{
 			Target: t.Run.Target, Name: t.Run.Task.Name(), Attempt: t.Run.Task.Attempt, Output: detail}})
 	})

@@ -197,18 +197,25 @@ func doVisit(ctx *holdfast.UpdateContext[guest], _ holdfast.Void) (int, error) {
 	return ctx.State.Visits, nil
 }
 
-// app is all of it. Activities work on the world outside.
+// app is all of it but what begins by itself. Activities work on the world
+// outside.
 func app(o outside) *holdfast.App {
-	return holdfast.NewApp("world", holdfast.Version("1"),
-		cellAdd.Handle(doAdd), cellRead.Handle(doRead), spread.Handle(doSpread), pass.Handle(doPass), later.Handle(doLater),
+	return holdfast.NewApp("world", holdfast.Version("1"), o.parts(), pass.Handle(doPass), flow.Handle(doFlow),
+		scratches.Options(holdfast.EntityOptions[scratch]{}))
+}
+
+// parts are those that no version changes.
+func (o outside) parts() holdfast.Parts {
+	return holdfast.Parts{
+		cellAdd.Handle(doAdd), cellRead.Handle(doRead), spread.Handle(doSpread), later.Handle(doLater),
 		remind.Handle(doRemind), label.Handle(doLabel), refuse.Handle(doRefuse),
 		replace.Handle(doReplace), look.Handle(doLook),
 		pay.Handle(doPay), credit.Handle(doCredit),
 		accounts.Options(holdfast.EntityOptions[account]{Initial: func(string) account { return account{Balance: gift} }}),
 		enter.Handle(doEnter), leave.Handle(doLeave), holdfast.On(rooms, rings, doRing),
-		stays.Handle(doStay).Locks(func(s stay) []holdfast.Ref { return refsOf(s.Rooms) }), vigils.Handle(doVigil), gateParts(),
-		flow.Handle(doFlow), work.Handle(o.work),
+		stays.Handle(doStay).Locks(func(s stay) []holdfast.Ref { return refsOf(s.Rooms) }), vigils.Handle(doVigil), gateParts(), lampParts(), familyParts(),
+		work.Handle(o.work),
 		visit.Handle(doVisit), guests.Options(holdfast.EntityOptions[guest]{IdleTTL: guestTTL}),
 		scribble.Handle(doScribble), tick.Handle(doTick), erase.Handle(doErase),
-	)
+	}
 }

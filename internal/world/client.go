@@ -142,7 +142,7 @@ type door struct{ client *Client }
 var _ ingress.Door = door{}
 
 // Describe implements ingress.Door.
-func (d door) Describe() program.Description { return d.client.world.config.Program.Describe() }
+func (d door) Describe() program.Description { return d.client.world.program.Describe() }
 
 // Do implements ingress.Door.
 func (d door) Do(ctx context.Context, r *msg.Request) msg.Reply {

@@ -12,9 +12,10 @@ import (
 type Config struct {
 	Seed       uint64
 	Program    program.Program
-	Partitions int // default 4
-	Loops      int // default 2
-	Executors  int // default 3
+	Upgrades   []program.Program // deployed after it, one after the other
+	Partitions int               // default 4
+	Loops      int               // default 2
+	Executors  int               // default 3
 	Limits     engine.Limits
 	Memory     bool // keep the data in memory instead of on a simulated disk: faster, no faults of disks
 
@@ -33,6 +34,9 @@ type Config struct {
 	Calm time.Duration
 	// Bound is how long that may take; default 15 min.
 	Bound time.Duration
+	// Patience is how long the world waits for what is to become true eventually,
+	// while nothing else is outstanding; default a day.
+	Patience time.Duration
 	// Operations bounds what clients do that ask with More; default no bound.
 	Operations int
 
@@ -63,9 +67,18 @@ func (c Config) withDefaults() Config {
 	c.Loops = min(c.Loops, c.Partitions)
 	set(&c.Executors, 3)
 	set(&c.Bound, boundDefault)
+	set(&c.Patience, 24*time.Hour)
 	set(&c.Calm, FaultsMax)
 	set(&c.Limits.AttemptsMax, attemptsMax)
 	return c
+}
+
+// last is the program that is deployed in the end.
+func (c *Config) last() program.Program {
+	if n := len(c.Upgrades); n > 0 {
+		return c.Upgrades[n-1]
+	}
+	return c.Program
 }
 
 func set[T comparable](field *T, value T) {

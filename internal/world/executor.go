@@ -111,7 +111,7 @@ func (w *World) outcome(ctx context.Context, t *msg.Turn) *msg.Outcome {
 		w.trace.line(w.clock, "fault: the program forgets its workflows")
 		w.forget()
 	}
-	o := w.config.Program.Turn(ctx, t)
+	o := w.program.Turn(ctx, t)
 	m, kind := t.Message, FaultPanic
 	if waited := m == nil || m.ID.Number == 0 && m.Kind != msg.MessageTimer || !m.ReplyTo.IsZero(); waited {
 		kind = FaultCallPanic

@@ -35,6 +35,8 @@ const (
 	FaultEvict                        // before any turn of a workflow: the program forgets what it keeps in memory
 	FaultCheckpoint                   // before any event of the process: a checkpoint begins
 	FaultFlush                        // the same: everything is checkpointed
+	FaultUpgrade                      // the same: it dies, and the next version of the program is deployed
+	FaultFlip                         // any start: a bit has flipped at rest, in a copy of the disk that is tried first
 	FaultCount                        // number of kinds
 )
 
@@ -43,7 +45,7 @@ var faultNames = [FaultCount]string{
 	FaultTornPower: "torn-power", FaultSync: "sync", FaultFullDisk: "full-disk", FaultSlowDisk: "slow-disk",
 	FaultStalledDisk: "stalled-disk", FaultClockJump: "clock-jump", FaultExecutor: "executor", FaultHang: "hang", FaultPanic: "panic",
 	FaultCallPanic: "call-panic", FaultLostRequest: "lost-request", FaultLostAnswer: "lost-answer",
-	FaultRepeat: "repeat", FaultVanish: "vanish", FaultEvict: "evict", FaultCheckpoint: "checkpoint", FaultFlush: "flush",
+	FaultRepeat: "repeat", FaultVanish: "vanish", FaultEvict: "evict", FaultCheckpoint: "checkpoint", FaultFlush: "flush", FaultUpgrade: "upgrade", FaultFlip: "flip",
 }
 
 // FaultKinds are all kinds.
@@ -73,7 +75,7 @@ func AllFaults() Rates {
 		FaultCrash: 0.001, FaultPowerCut: 0.001, FaultRelapse: 0.0003, FaultTornDisk: 0.002, FaultTornPower: 0.002,
 		FaultSync: 0.002, FaultFullDisk: 0.001, FaultSlowDisk: 0.01, FaultStalledDisk: 0.001,
 		FaultClockJump: 0.0005, FaultExecutor: 0.003, FaultPanic: 0.02, FaultLostRequest: 0.01, FaultLostAnswer: 0.02,
-		FaultRepeat: 0.03, FaultEvict: 0.05, FaultCheckpoint: 0.005, FaultFlush: 0.0005,
+		FaultRepeat: 0.03, FaultEvict: 0.05, FaultCheckpoint: 0.005, FaultFlush: 0.0005, FaultUpgrade: 0.001,
 	}
 }
 

@@ -51,8 +51,12 @@ func (o outside) work(_ context.Context, name string) (string, error) {
 func (o outside) check(s world.State) error {
 	for name := range o {
 		id, _, _ := strings.Cut(name, " ")
-		if flow := s.Entity("flow", id); flow.Version == 0 && flow.Fields == nil {
-			return fmt.Errorf("work was made for workflow %s, which does not exist", id)
+		kind := "flow"
+		if id[0] == 'f' {
+			kind = "family"
+		}
+		if run := s.Entity(kind, id); run.Version == 0 && run.Fields == nil {
+			return fmt.Errorf("work was made for %s %s, which does not exist", kind, id)
 		}
 	}
 	return nil
@@ -69,6 +73,9 @@ func (l *ledger) flow(w *world.World, c *world.Client, door *holdfast.ClientCont
 		return // it goes on without its client
 	}
 	t.acked = true
+	if len(got) == j.Steps+1 && got[j.Steps] == id+" thanks done" {
+		got = got[:j.Steps] // it began with the second version
+	}
 	for n, outcome := range got {
 		if name := fmt.Sprint(id, " ", n+1); outcome != name+" done" || l.outside[name] == 0 {
 			w.Fail("step %d of workflow %s came to %s", n+1, id, outcome)

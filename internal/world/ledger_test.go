@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-io/holdfast"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
 	"github.com/holdfast-io/holdfast/internal/world"
 )
 
@@ -20,6 +21,7 @@ type ledger struct {
 	history   history
 	occasions []*occasion
 	orders    []passages
+	lineages  []lineage
 	outside   outside
 }
 
@@ -45,24 +47,37 @@ func (l *ledger) newToken(cell string) *token {
 	return t
 }
 
-// newWorld gives a world with clients that do random things with app.
+// newWorld gives a world with clients that do random things with the program.
 func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
+	return newWorldOf((*ledger).act, c, clients, operations)
+}
+
+// deed is one thing that a client does.
+type deed func(*ledger, *world.World, *world.Client, *holdfast.ClientContext)
+
+// newWorldOf gives a world with clients that do one thing again and again.
+func newWorldOf(do deed, c world.Config, clients, operations int) (*world.World, *ledger) {
 	l := &ledger{outside: outside{}}
-	c.Program = app(l.outside).Program()
+	first, second := versions(l.outside)
+	c.Program, c.Upgrades = first.Program(), []program.Program{second.Program()}
 	w := world.New(c)
 	for n := range clients {
 		w.Go(fmt.Sprint("client ", n), func(c *world.Client) {
 			door := holdfast.NewClient(c.Conn()).With(c.Context())
 			for n := 0; n < operations && w.More(); n++ {
 				c.Sleep(time.Duration(c.Random.Int64N(int64(4 * time.Millisecond))))
-				l.act(w, c, door)
+				do(l, w, c, door)
 			}
 			c.Sleep(5 * time.Second) // longer than every delay
 		})
 	}
 	w.Always("money is conserved", conserved)
+	w.Eventually("every token that was promised is there", l.checkAcked)
+	w.Eventually("every gate is open", checkOpen)
 	w.Finally("nothing is made for nobody", l.outside.check)
 	w.Finally("every occasion was in all of its rooms, in one order", l.checkRooms)
+	w.Finally("what begins by a schedule begins once", checkChimes)
+	w.Finally("families say what they have done", l.checkFamilies)
 	w.Finally("gates let through in order", l.checkGates)
 	w.Finally("every token is where it has to be", l.check)
 	return w, l
@@ -70,7 +85,11 @@ func newWorld(c world.Config, clients, operations int) (*world.World, *ledger) {
 
 // act does one random thing.
 func (l *ledger) act(w *world.World, c *world.Client, door *holdfast.ClientContext) {
-	switch n := c.Random.IntN(124); {
+	switch n := c.Random.IntN(134); {
+	case n >= 128:
+		l.family(w, c, door)
+	case n >= 124:
+		l.lamp(w, c, door)
 	case n >= 118:
 		l.gate(w, c, door)
 	case n >= 112:
@@ -185,7 +204,9 @@ func (l *ledger) submit(w *world.World, c *world.Client, door *holdfast.ClientCo
 
 func (l *ledger) scribble(w *world.World, c *world.Client, door *holdfast.ClientContext) {
 	var err error
-	switch c.Random.IntN(4) {
+	switch c.Random.IntN(5) {
+	case 4:
+		err = scratches.Delete(door, key(c))
 	case 0:
 		_, err = erase.Call(door, key(c), holdfast.Void{})
 	case 1:
@@ -217,14 +238,32 @@ func (l *ledger) seen(w *world.World, tokens []string) {
 	}
 }
 
-// check compares what is there with what clients were told.
-func (l *ledger) check(s world.State) error {
+// checkAcked says whether tokens are there of which clients were told, also those
+// that come after a pause.
+func (l *ledger) checkAcked(s world.State) error {
+	there := l.there(s)
+	for _, t := range l.entries {
+		if t.acked && there[t.name+" in "+t.cell] == 0 {
+			return fmt.Errorf("token %s is not in %s", t.name, t.cell)
+		}
+	}
+	return nil
+}
+
+// there counts tokens.
+func (l *ledger) there(s world.State) map[string]int {
 	there := map[string]int{}
 	for _, k := range s.Keys("cell") {
 		for _, name := range cellOf(s, k).Tokens {
 			there[name+" in "+k]++
 		}
 	}
+	return there
+}
+
+// check compares what is there with what clients were told.
+func (l *ledger) check(s world.State) error {
+	there := l.there(s)
 	for _, t := range l.entries {
 		count := there[t.name+" in "+t.cell]
 		delete(there, t.name+" in "+t.cell)

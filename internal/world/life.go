@@ -94,13 +94,13 @@ func (w *World) end(kind FaultKind) {
 // forget takes away what the program keeps in memory beside the engine, such as
 // workflows that wait.
 func (w *World) forget() {
-	if program, keeps := w.config.Program.(io.Closer); keeps {
+	if program, keeps := w.program.(io.Closer); keeps {
 		_ = program.Close() // the next turn executes again what is in the journal
 	}
 }
 
-// restartInOrder ends the process as an operator does, starts it again, and
-// compares what is there.
+// restartInOrder ends the process as an operator does, starts it again with the
+// last version of the program, and compares what is there.
 func (w *World) restartInOrder() {
 	p := w.process
 	p.ingress.Stop()
@@ -121,6 +121,7 @@ func (w *World) restartInOrder() {
 	}
 	w.process = nil
 	w.forget()
+	w.program, w.upgrades = w.config.last(), len(w.config.Upgrades)
 	w.storage.crash(FaultPowerCut) // what an orderly end has not synced is lost
 	w.trace.line(w.clock, "the process has ended in order")
 	w.start()

@@ -17,14 +17,12 @@ import (
 // process is a node that runs: what a live one does with goroutines, it does
 // with events.
 type process struct {
-	world      *World
-	number     int // of this start
-	host       host.Host
-	epoch      msg.Epoch
+	world  *World
+	number int // of this start
+	recovered
 	committer  *partition.Committer
 	loops      []*partition.Loop
 	boxes      []box // by loop
-	engines    []partition.Recovered
 	ingress    *ingress.Ingress
 	saver      *recovery.Saver
 	jobs       []job
@@ -76,29 +74,40 @@ func (b buffer) Append(now msg.Time, record []byte) msg.Position {
 // boot makes a process of what the storage holds. An error says why it ended
 // again.
 func (w *World) boot() (*process, error) {
-	h, err := w.storage.open()
+	flipped := w.flip()
+	found, err := w.recover(w.storage)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{world: w, number: w.result.Starts, host: h, boxes: make([]box, w.config.Loops)}
-	epoch, last, err := h.Log().Acquire(ended{})
-	if err != nil {
-		return nil, fmt.Errorf("acquire the log: %w", err)
-	}
-	p.epoch = epoch
-	if p.engines, err = p.recover(last.Number); err != nil {
-		return nil, err
-	}
-	p.committer = partition.NewCommitter(epoch, last, h.Capabilities().FrameBytesMax)
+	p := &process{world: w, number: w.result.Starts, recovered: *found, boxes: make([]box, w.config.Loops)}
+	p.committer = partition.NewCommitter(p.epoch, p.last, p.host.Capabilities().FrameBytesMax)
 	w.watch.recovered(p.committer.Stats().Durable)
 	w.compareTwins("was rebuilt", p.engines)
+	if flipped != nil {
+		flipped.start(found.last)
+	}
 	p.assemble()
 	return p, p.takeUp()
 }
 
+// recovered is what a process finds when it starts.
+type recovered struct {
+	host    host.Host
+	epoch   msg.Epoch
+	last    host.Frame
+	engines []partition.Recovered
+}
+
 // recover does what a node does, one partition after the other.
-func (p *process) recover(last msg.FrameNumber) ([]partition.Recovered, error) {
-	r, err := recovery.Begin(recovery.Config{Host: p.host, Description: p.world.config.Program.Describe(), Limits: p.world.config.Limits})
+func (w *World) recover(s storage) (_ *recovered, err error) {
+	found := &recovered{}
+	if found.host, err = s.open(); err != nil {
+		return nil, err
+	}
+	if found.epoch, found.last, err = found.host.Log().Acquire(ended{}); err != nil {
+		return nil, fmt.Errorf("acquire the log: %w", err)
+	}
+	r, err := recovery.Begin(recovery.Config{Host: found.host, Description: w.program.Describe(), Limits: w.config.Limits})
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +116,15 @@ func (p *process) recover(last msg.FrameNumber) ([]partition.Recovered, error) {
 			return nil, err
 		}
 	}
-	from, err := r.From(last)
+	from, err := r.From(found.last.Number)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.Read(from, r.Fold, func(*host.Frame) error { return nil }); err != nil {
 		return nil, err
 	}
-	return r.Done()
+	found.engines, err = r.Done()
+	return found, err
 }
 
 // assemble makes the passive parts, as a node does.
@@ -126,7 +136,7 @@ func (p *process) assemble() {
 	}, w.config.Loops, p.engines)
 	p.saver = recovery.NewSaver(p.host, w.config.Loops, p.tell, slog.New(slog.DiscardHandler))
 	p.ingress = ingress.New(ingress.Config{
-		Description: w.config.Program.Describe(), Partitions: w.config.Partitions, Room: p.host.Log().Room,
+		Description: w.program.Describe(), Partitions: w.config.Partitions, Room: p.host.Log().Room,
 		Command: p.command, Now: w.now, Nonce: details.Uint64(),
 	})
 }
@@ -134,7 +144,7 @@ func (p *process) assemble() {
 // takeUp starts what recovery has found under way.
 func (p *process) takeUp() error {
 	w := p.world
-	rules, err := p.engines[0].Engine.CheckKinds(w.config.Program.Describe().Kinds)
+	rules, err := p.engines[0].Engine.CheckKinds(w.program.Describe().Kinds)
 	if err != nil {
 		return fmt.Errorf("%w: %w", host.ErrIncompatible, err)
 	}
@@ -155,8 +165,34 @@ func (p *process) takeUp() error {
 		p.carry(i, first[i])
 		p.wake(i)
 	}
-	p.ingress.Open()
+	p.begin(0)
 	return nil
+}
+
+// begin makes the requests with which the program begins, from the n-th on, and
+// then admits others.
+func (p *process) begin(n int) {
+	if !p.ingress.AskFirst(n, begun{p, n}) {
+		p.ingress.Open()
+	}
+}
+
+// begun waits for the answer to the n-th request with which the program begins.
+type begun struct {
+	process *process
+	n       int
+}
+
+var _ msg.Waiter = begun{}
+
+// Answer implements msg.Waiter.
+func (b begun) Answer(r msg.Reply) {
+	switch p := b.process; {
+	case r.Err == nil:
+		p.begin(b.n + 1)
+	default:
+		p.fail(r.Err) // as a start fails, which ends the process
+	}
 }
 
 // writeDown makes durable what recovery has noted, before any handler runs.
@@ -391,13 +427,14 @@ func (p *process) durable(f *host.Frame) {
 	}
 }
 
-// fail ends the work of a process whose log has failed. It goes by itself, soon.
+// fail ends the work of a process that cannot go on, as when its log has failed. It
+// goes by itself, soon.
 func (p *process) fail(err error) {
 	if p.failed {
 		return
 	}
 	p.failed = true
-	p.world.trace.line(p.world.clock, "the log has failed: %v", err)
+	p.world.trace.line(p.world.clock, "it has failed: %v", err)
 	p.tellAll(partition.Input{Kind: partition.InputPoisoned, Err: err})
 	p.ingress.Fail(err)
 	p.world.after(p.world.brief(10*time.Millisecond), p, func() { p.world.crash(FaultCrash) })

@@ -91,24 +91,26 @@ func doRing(ctx *holdfast.EventContext[room], b bell) error {
 	return nil
 }
 
+// until repeats what a fault of a handler has spoiled.
+func until(ctx *holdfast.WorkflowContext, do func() error) error {
+	for {
+		err := do()
+		if err == nil || !errors.Is(err, holdfast.ErrPanic) && !errors.Is(err, holdfast.ErrDeadline) && !errors.Is(err, holdfast.ErrQuarantined) {
+			return err
+		}
+		if err := ctx.Sleep(10 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 // doStay enters its rooms one after the other and leaves them in the same order;
 // its locks make that one moment for everybody else.
 func doStay(ctx *holdfast.WorkflowContext, s stay) (int, error) {
 	once := slices.Compact(slices.Sorted(slices.Values(s.Rooms)))
 	mine := bell{By: ctx.ID(), Rooms: once}
-	until := func(do func() error) error {
-		for {
-			err := do()
-			if err == nil || !errors.Is(err, holdfast.ErrPanic) && !errors.Is(err, holdfast.ErrDeadline) && !errors.Is(err, holdfast.ErrQuarantined) {
-				return err
-			}
-			if err := ctx.Sleep(10 * time.Millisecond); err != nil {
-				return err
-			}
-		}
-	}
 	for _, k := range once {
-		if err := until(func() error { _, err := enter.Call(ctx, k, ctx.ID()); return err }); err != nil {
+		if err := until(ctx, func() error { _, err := enter.Call(ctx, k, ctx.ID()); return err }); err != nil {
 			return 0, err
 		}
 	}
@@ -117,12 +119,12 @@ func doStay(ctx *holdfast.WorkflowContext, s stay) (int, error) {
 	}
 	if s.Ring {
 		mine.Name = "bell of " + ctx.ID()
-		if err := until(func() error { return rings.Raise(ctx, mine) }); err != nil {
+		if err := until(ctx, func() error { return rings.Raise(ctx, mine) }); err != nil {
 			return 0, err
 		}
 	}
 	for _, k := range once {
-		if err := until(func() error { _, err := leave.Call(ctx, k, mine); return err }); err != nil {
+		if err := until(ctx, func() error { _, err := leave.Call(ctx, k, mine); return err }); err != nil {
 			return 0, err
 		}
 	}

@@ -1,5 +1,11 @@
 package world
 
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
 // Schedule is what can be left out of a world: faults, and what clients do.
 type Schedule struct {
 	Faults     []Fault
@@ -9,6 +15,26 @@ type Schedule struct {
 // shrinkRuns bounds how often a world is run to make its schedule smaller: a few
 // seconds.
 const shrinkRuns = 600
+
+// wordsAlike is how much of two violations is compared.
+const wordsAlike = 5
+
+// Resembles says whether two worlds fail in the same way: by the same checker,
+// which says the same but for numbers, as far as it has begun.
+func (r *Result) Resembles(other *Result) bool {
+	return r.Violation != "" && other.Violation != "" && r.Checker == other.Checker &&
+		slices.Equal(gist(r.Violation), gist(other.Violation))
+}
+
+func gist(violation string) []string {
+	words := strings.Fields(strings.Map(func(c rune) rune {
+		if unicode.IsDigit(c) {
+			return -1
+		}
+		return c
+	}, violation))
+	return words[:min(len(words), wordsAlike)]
+}
 
 // Shrink looks for a smaller schedule that still fails: fewer operations first,
 // then fewer faults. Fails runs the world of a schedule.

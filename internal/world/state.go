@@ -26,7 +26,7 @@ func (s State) Context() context.Context { return ended{} }
 // Entity is what an entity holds. It exists, or not.
 func (s State) Entity(kind, key string) msg.Snapshot {
 	ref, affinity := msg.Ref{Kind: kind, Key: key}, ""
-	for _, k := range s.world.config.Program.Describe().Kinds {
+	for _, k := range s.world.program.Describe().Kinds {
 		if k.Name == kind {
 			affinity = k.Affinity
 		}

@@ -11,14 +11,15 @@ import (
 
 // twin is a partition that folds every record once it is durable, and does
 // nothing else: what every start must come to, and what is looked at from
-// outside.
+// outside. It knows the kinds of the last program: folding does not depend on
+// them.
 type twin struct {
 	world  *World
 	engine *engine.Partition
 }
 
 func newTwin(w *World, p msg.Partition) *twin {
-	description := w.config.Program.Describe()
+	description := w.config.last().Describe()
 	return &twin{world: w, engine: engine.New(engine.Config{
 		Partition: p, Partitions: w.config.Partitions, Kinds: description.Kinds, Events: description.EngineEvents(), CodeVersion: description.CodeVersion, Limits: w.config.Limits,
 	})}

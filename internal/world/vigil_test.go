@@ -45,17 +45,21 @@ type vigil struct {
 }
 
 // insist asks until it is answered.
-func (v *vigil) insist(c *world.Client, what string, ask func() error) {
+func insist(w *world.World, c *world.Client, what string, ask func() error) {
 	for {
 		err := ask()
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, holdfast.ErrUnavailable) && !errors.Is(err, holdfast.ErrCancelled) {
-			v.world.Fail("%s of vigil %s, which is %s: %v", what, v.id, v.want, err)
+		if !errors.Is(err, holdfast.ErrUnavailable) && !errors.Is(err, holdfast.ErrCancelled) && !errors.Is(err, holdfast.ErrPanic) {
+			w.Fail("%s: %v", what, err)
 		}
 		c.Sleep(repeatPause)
 	}
+}
+
+func (v *vigil) insist(c *world.Client, what string, ask func() error) {
+	insist(v.world, c, fmt.Sprintf("%s of vigil %s, which is %s", what, v.id, v.want), ask)
 }
 
 // vigil begins one, does things to it, and ends it.

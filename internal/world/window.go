@@ -21,7 +21,7 @@ type window struct{ State }
 var _ ingress.Door = window{}
 
 // Describe implements ingress.Door.
-func (v window) Describe() program.Description { return v.world.config.Program.Describe() }
+func (v window) Describe() program.Description { return v.world.program.Describe() }
 
 // Do implements ingress.Door.
 func (v window) Do(_ context.Context, r *msg.Request) msg.Reply {
@@ -44,7 +44,7 @@ func lookOnly() msg.Reply {
 
 // read runs a read of the program.
 func (v window) read(r *msg.Request) msg.Reply {
-	o := v.world.config.Program.Turn(ended{}, &msg.Turn{
+	o := v.world.program.Turn(ended{}, &msg.Turn{
 		Mode: msg.ModeRead, Attempt: 1, Now: v.world.now(), State: v.Entity(r.Target.Kind, r.Target.Key),
 		Message: &msg.Message{Kind: msg.MessageCall, Target: r.Target, Handler: r.Handler, Payload: r.Payload},
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
 )
 
 // beginning is when virtual time begins: 2026-01-01 in UTC.
@@ -15,25 +16,27 @@ const beginning = msg.Time(1_767_225_600 * 1_000_000_000)
 // World is a simulated world. It is made, given clients and checks, and run
 // once, all by one goroutine.
 type World struct {
-	config  Config
-	agenda  agenda
-	clock   time.Duration // since the beginning; never goes back
-	skew    time.Duration // of the clock that the node sees
-	skewMax time.Duration
-	random  *rand.Rand // what is no fault: how long things take
-	faults  *faults
-	storage storage
-	process *process // nil: none runs
-	watch   watch
-	twins   []*twin // by partition
-	clients []*Client
-	calls   []*call // that wait for an answer, oldest first
-	checks  []check
-	hopes   []check
-	ends    []check
-	calm    bool
-	trace   trace
-	result  Result
+	config   Config
+	agenda   agenda
+	clock    time.Duration // since the beginning; never goes back
+	skew     time.Duration // of the clock that the node sees
+	skewMax  time.Duration
+	random   *rand.Rand // what is no fault: how long things take
+	faults   *faults
+	storage  storage
+	program  program.Program // that is deployed
+	process  *process        // nil: none runs
+	watch    watch
+	upgrades int     // that were deployed
+	twins    []*twin // by partition
+	clients  []*Client
+	calls    []*call // that wait for an answer, oldest first
+	checks   []check
+	hopes    []check
+	ends     []check
+	calm     bool
+	trace    trace
+	result   Result
 }
 
 // Result is what became of a world.
@@ -67,7 +70,7 @@ type check struct {
 // New makes a world whose node has not started.
 func New(c Config) *World {
 	c = c.withDefaults()
-	w := &World{config: c, random: rand.New(rand.NewPCG(c.Seed, 1)), faults: newFaults(&c), trace: trace{to: c.Trace}}
+	w := &World{config: c, program: c.Program, random: rand.New(rand.NewPCG(c.Seed, 1)), faults: newFaults(&c), trace: trace{to: c.Trace}}
 	w.storage = newStorage(w)
 	w.watch.init(w)
 	for p := range c.Partitions {
@@ -158,7 +161,7 @@ func (w *World) live() {
 // come true. What waits for a time that has not come is at rest: only hopes wait
 // for it.
 func (w *World) comeToRest() {
-	begun, busy := w.clock, w.clock
+	busy, hopesEnd := w.clock, time.Duration(0)
 	for rested := false; ; w.step() {
 		if rested {
 			busy = w.clock
@@ -166,14 +169,14 @@ func (w *World) comeToRest() {
 		if rested = w.atRest(); rested && w.hopesHold() {
 			return
 		}
-		if w.clock > busy+w.config.Bound || w.clock > begun+hopeMax {
+		if rested && hopesEnd == 0 {
+			hopesEnd = w.clock + w.config.Patience
+		}
+		if w.clock > busy+w.config.Bound || hopesEnd > 0 && w.clock > hopesEnd {
 			w.fail(ByLiveness, "not everything has come to its end %v after the last fault: %s", w.config.Bound, w.unsettled())
 		}
 	}
 }
-
-// hopeMax is how long a world waits for what is to become true eventually.
-const hopeMax = 24 * time.Hour
 
 // endure lives through faults up to the end, and wants one more start to find
 // what was durable.
@@ -253,6 +256,10 @@ func (w *World) misfortune() (died bool) {
 		w.crash(FaultPowerCut)
 	case w.faults.happen(FaultRelapse):
 		w.crash(FaultRelapse)
+	case w.upgrades < len(w.config.Upgrades) && w.faults.happen(FaultUpgrade):
+		w.crash(FaultUpgrade)
+		w.program = w.config.Upgrades[w.upgrades]
+		w.upgrades++
 	default:
 		return false
 	}

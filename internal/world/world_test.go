@@ -25,16 +25,22 @@ var (
 func sorts(seed uint64) (c world.Config, clients, operations int) {
 	c = world.Config{
 		Seed: seed, Partitions: 1 + int(seed%5), Loops: 1 + int(seed%3), Executors: 1 + int(seed%4), Memory: seed%4 == 3,
-		Rates: world.AllFaults(),
+		Rates: world.AllFaults(), Patience: time.Minute, Calm: 10 * time.Minute,
 	}
 	c.Rates[world.FaultVanish], c.Rates[world.FaultCallPanic], c.Rates[world.FaultHang] = 0.02, 0.01, 0.002
+	c.Rates[world.FaultFlip] = 0.2
 	c.Limits.AcceptAfter = time.Duration(50+seed%3*400) * time.Millisecond
 	return c, 3 + int(seed%4), 25
 }
 
 // run lives through a world and returns what is wrong with it.
 func run(c world.Config, clients, operations int) world.Result {
-	w, l := newWorld(c, clients, operations)
+	return runOf((*ledger).act, c, clients, operations)
+}
+
+// runOf lives through a world in which clients do one thing.
+func runOf(do deed, c world.Config, clients, operations int) world.Result {
+	w, l := newWorldOf(do, c, clients, operations)
 	result := w.Run()
 	if result.Violation == "" {
 		if err := l.history.check(); err != nil {
@@ -55,7 +61,8 @@ func explain(seed uint64, result world.Result) string {
 	c, clients, operations := sorts(seed)
 	whole := world.Schedule{Faults: result.Faults, Operations: result.Operations}
 	small := world.Shrink(whole, func(s world.Schedule) bool {
-		return run(scheduled(c, s), clients, operations).Violation != ""
+		again := run(scheduled(c, s), clients, operations)
+		return again.Resembles(&result)
 	})
 	var trace bytes.Buffer
 	c = scheduled(c, small)
