@@ -8,8 +8,8 @@ import (
 )
 
 // activities make attempts, as package activity does on goroutines. An attempt
-// does what it does to the world when it begins; its outcome comes later. None
-// takes longer than its timeout.
+// does what it does to the world when it begins; its outcome comes later. Only one
+// that a fault holds up takes longer than it may: then it loses its time.
 type activities struct {
 	process *process
 	current map[attemptName]*attempt // that are not to be silent
@@ -25,8 +25,13 @@ type attemptName struct {
 // attempt is one that has been asked for.
 type attempt struct{ silent bool }
 
-// attemptMax is how long an attempt takes at most, if nothing holds it up.
-const attemptMax = 50 * time.Millisecond
+const (
+	// attemptMax is how long an attempt takes at most, if nothing holds it up.
+	attemptMax = 50 * time.Millisecond
+	// leaveAfter is when an attempt that has lost its time is not waited for any
+	// longer, as in package activity.
+	leaveAfter = time.Second
+)
 
 func (a *activities) init(p *process) {
 	a.process, a.current = p, map[attemptName]*attempt{}
@@ -54,12 +59,14 @@ func (a *activities) run(t partition.Task, name attemptName, one *attempt) {
 		p.command(t.Partition, msg.Command{Kind: msg.CommandHeartbeat, Task: &msg.TaskOutcome{
 			Target: t.Run.Target, Name: t.Run.Task.Name(), Attempt: t.Run.Task.Attempt, Output: detail}})
 	})
-	took := w.brief(attemptMax)
-	if w.faults.happen(FaultExecutor) {
+	took, most := w.brief(attemptMax), a.most(&t.Run.Task)
+	if took = min(took, max(most-1, 1)); w.faults.happen(FaultExecutor) {
 		took = time.Duration(w.faults.details().Int64N(int64(delayMax)))
 	}
-	if timeout := t.Run.Task.Timeout; timeout > 0 {
-		took = min(took, timeout-1)
+	if lost := took >= most && (outcome.Err != nil || took > most+leaveAfter); lost {
+		took = min(took, most+leaveAfter)
+		outcome = &msg.TaskOutcome{Target: t.Run.Target, Name: t.Run.Task.Name(), Attempt: t.Run.Task.Attempt, Retryable: true,
+			Err: msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable, "activity %s has lost its time: it had %v", t.Run.Task.Activity, most)}
 	}
 	w.trace.line(w.clock, "attempt %d of activity %s for %s takes %v", t.Run.Task.Attempt, t.Run.Task.Activity, t.Run.Target, took)
 	w.after(took, p, func() {
@@ -70,6 +77,23 @@ func (a *activities) run(t partition.Task, name attemptName, one *attempt) {
 		delete(a.current, name)
 		p.command(t.Partition, msg.Command{Kind: msg.CommandTask, Task: outcome})
 	})
+}
+
+// most is how long an attempt may take that begins now: until its own time is
+// over, or that of all attempts, or until it has been silent for too long, as it
+// says nothing but at its beginning.
+func (a *activities) most(t *msg.Task) time.Duration {
+	most := time.Duration(1<<63 - 1)
+	if t.Timeout > 0 {
+		most = t.Timeout
+	}
+	if t.Heartbeat > 0 {
+		most = min(most, t.Heartbeat)
+	}
+	if t.Deadline > 0 {
+		most = min(most, time.Duration(t.Deadline-a.process.world.now()))
+	}
+	return max(most, 0)
 }
 
 // interrupt makes an attempt silent, if there is one.

@@ -1,6 +1,7 @@
 package world_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ var (
 	families = holdfast.NewWorkflow[brood, []string]("family")
 	kids     = holdfast.NewWorkflow[chore, string]("kid")
 	call     = holdfast.NewSignal[string](kids, "call")
+	hurry    = holdfast.NewActivity[string, string]("hurry") // that has little time
 
 	diaries = holdfast.NewEntity[diary]("diary")
 	write   = holdfast.NewUpdate[string, holdfast.Void](diaries, "write")
@@ -51,9 +53,9 @@ var (
 	pledge  = holdfast.NewRead[holdfast.Void, holdfast.PromiseRef[string]](diaries, "pledge")
 )
 
-func familyParts() holdfast.Parts {
+func (o outside) familyParts() holdfast.Parts {
 	return holdfast.Parts{
-		families.Handle(doFamily), kids.Handle(doKid),
+		families.Handle(o.family), kids.Handle(doKid),
 		write.Handle(func(ctx *holdfast.UpdateContext[diary], line string) (v holdfast.Void, err error) {
 			ctx.State.Lines = append(ctx.State.Lines, line)
 			return v, nil
@@ -78,7 +80,7 @@ func doKid(ctx *holdfast.WorkflowContext, c chore) (string, error) {
 	return c.Token, until(ctx, func() error { _, err := cellAdd.Call(ctx, c.Cell, c.Token); return err })
 }
 
-func doFamily(ctx *holdfast.WorkflowContext, b brood) ([]string, error) {
+func (o outside) family(ctx *holdfast.WorkflowContext, b brood) ([]string, error) {
 	ctx.OnFailure(func(ctx *holdfast.WorkflowContext) error {
 		return until(ctx, func() error { _, err := cellAdd.Call(ctx, b.Undo.Cell, b.Undo.Token); return err })
 	})
@@ -87,7 +89,7 @@ func doFamily(ctx *holdfast.WorkflowContext, b brood) ([]string, error) {
 		asked = holdfast.NewPromise[string](ctx)
 		promise.Send(ctx, ctx.ID(), asked.Ref())
 	}
-	told, err := raise(ctx, &b)
+	told, err := o.raise(ctx, &b)
 	if err != nil {
 		return nil, err
 	}
@@ -112,30 +114,44 @@ func doFamily(ctx *holdfast.WorkflowContext, b brood) ([]string, error) {
 	return nil, errRefused
 }
 
-// raise lets children, an activity and a timer go on at once, and writes down in
-// which order it has heard of them.
-func raise(ctx *holdfast.WorkflowContext, b *brood) (told []string, err error) {
+// raise lets children, activities and a timer go on at once, and writes down in
+// which order it has heard of them, and what else is never the same twice.
+func (o outside) raise(ctx *holdfast.WorkflowContext, b *brood) (told []string, err error) {
 	told = b.Told
 	round := fmt.Sprint("round ", b.Rounds)
+	note := func(line string) error {
+		told = append(told, line)
+		return until(ctx, func() error { _, err := write.Call(ctx, ctx.ID(), line); return err })
+	}
 	var open, all []holdfast.Awaitable
 	for n, k := range b.Kids {
 		k.Token = fmt.Sprint(k.Token, ".", b.Rounds)
 		open = append(open, kids.Start(ctx, fmt.Sprint(ctx.ID(), "/", b.Rounds, ".", n), k))
 	}
-	open = append(open, work.Start(ctx, ctx.ID()+" "+round), ctx.Timer(b.Pause))
+	quick := hurry.Start(ctx, ctx.ID()+" hurry "+round)
+	open = append(open, work.Start(ctx, ctx.ID()+" "+round), ctx.Timer(b.Pause), quick)
 	for all = slices.Clone(open); len(open) > 0; {
 		first, err := holdfast.Select(ctx, open...)
 		if err != nil {
 			return nil, err
 		}
-		line := fmt.Sprint(round, ": ", slices.Index(all, first))
-		if err := until(ctx, func() error { _, err := write.Call(ctx, ctx.ID(), line); return err }); err != nil {
+		if err := note(fmt.Sprint(round, ": ", slices.Index(all, first))); err != nil {
 			return nil, err
 		}
-		told = append(told, line)
 		open = slices.DeleteFunc(open, func(a holdfast.Awaitable) bool { return a == first })
 	}
-	return told, nil
+	if _, err = quick.Await(ctx); errors.Is(err, holdfast.ErrCancelled) {
+		return nil, err
+	}
+	inTime, step := err == nil, "step "+ctx.ID()
+	run, err := holdfast.Step(ctx, "count", func(context.Context) (int, error) {
+		o[step]++
+		return o[step], nil
+	})
+	if err == nil {
+		err = note(fmt.Sprint(round, " in time: ", inTime, ", run ", run, ", drawn: ", ctx.Rand().IntN(1000), " ", ctx.NewID()))
+	}
+	return told, err
 }
 
 // pollMax is between two looks of a client.
