@@ -34,6 +34,10 @@ const (
 	Evict       = Fault(world.FaultEvict)       // a workflow is executed again from its journal
 	Checkpoint  = Fault(world.FaultCheckpoint)  // a checkpoint begins
 	Flush       = Fault(world.FaultFlush)       // everything is checkpointed
+	Pause       = Fault(world.FaultPause)       // the process stands still for up to two minutes
+	Drift       = Fault(world.FaultDrift)       // the clock goes too fast or too slowly for a while
+	Delay       = Fault(world.FaultDelay)       // a request or an answer is under way for seconds
+	Cut         = Fault(world.FaultCut)         // for a while nothing arrives at the server, or at the clients
 	Upgraded    = Fault(world.FaultUpgrade)     // the process dies, and the next app of Upgrades is deployed
 )
 

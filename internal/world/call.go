@@ -35,6 +35,31 @@ var (
 	errLate   = msg.Errorf(msg.CodeDeadlineExceeded, msg.ClassUnavailable, "the answer did not come in time; the request goes on, and whether it was done is not known")
 )
 
+// The directions in which the network may be cut.
+const (
+	toProcess = iota
+	toClient
+)
+
+// cutMax is how long the network is cut at most.
+const cutMax = 5 * time.Second
+
+// cut cuts the network in one direction, for a while.
+func (w *World) cut() {
+	details := w.faults.details()
+	direction := details.IntN(len(w.cuts))
+	w.cuts[direction] = w.clock + time.Duration(details.Int64N(int64(cutMax)))
+	w.trace.line(w.clock, "fault: nothing arrives at the %s until %v", [...]string{"process", "clients"}[direction], w.cuts[direction])
+}
+
+// underWay is how long a request or an answer is.
+func (w *World) underWay() time.Duration {
+	if w.faults.happen(FaultDelay) {
+		return time.Duration(w.faults.details().Int64N(int64(cutMax)))
+	}
+	return w.brief(networkMax)
+}
+
 // send puts a request on its way.
 func (w *World) send(c *call) {
 	w.calls = append(w.calls, c)
@@ -51,12 +76,15 @@ func (w *World) send(c *call) {
 	if w.faults.happen(FaultVanish) {
 		w.after(time.Duration(w.faults.details().Int64N(int64(5*time.Millisecond))), nil, func() { c.giveUp(errGone) })
 	}
-	if w.faults.happen(FaultLostRequest) {
+	if w.faults.happen(FaultCut) {
+		w.cut()
+	}
+	if w.faults.happen(FaultLostRequest) || w.clock < w.cuts[toProcess] {
 		w.trace.line(w.clock, "fault: request %d is lost", c.number)
 		w.after(w.brief(breakMax), nil, func() { c.end(msg.Reply{Err: errBroken}) })
 		return
 	}
-	w.after(w.brief(networkMax), nil, func() {
+	w.after(w.underWay(), nil, func() {
 		if c.ended {
 			return
 		}
@@ -100,12 +128,12 @@ func (c *call) Answer(r msg.Reply) {
 	if r.Err == ingress.ErrStopped {
 		r.Err = errClosed // only to who is in the same process is it the end
 	}
-	if w.faults.happen(FaultLostAnswer) {
+	if w.faults.happen(FaultLostAnswer) || w.clock < w.cuts[toClient] {
 		w.trace.line(w.clock, "fault: the answer to request %d is lost", c.number)
 		w.after(w.brief(breakMax), nil, func() { c.end(msg.Reply{Err: errBroken}) })
 		return
 	}
-	w.after(w.brief(networkMax), nil, func() { c.end(r) })
+	w.after(w.underWay(), nil, func() { c.end(r) })
 }
 
 // end gives the client an answer, unless it has one.

@@ -29,7 +29,8 @@ type process struct {
 	saving     bool // a job is being done
 	writing    bool // a frame is being written
 	looking    time.Duration
-	told       msg.Position // loops know that the log is durable up to it
+	paused     time.Duration // it stands still until then
+	told       msg.Position  // loops know that the log is durable up to it
 	executors  executors
 	activities activities
 	failed     bool   // the log has failed

@@ -21,7 +21,9 @@ type World struct {
 	clock    time.Duration // since the beginning; never goes back
 	skew     time.Duration // of the clock that the node sees
 	skewMax  time.Duration
-	random   *rand.Rand // what is no fault: how long things take
+	drift    float64          // by how much it goes too fast; negative: too slowly
+	cuts     [2]time.Duration // until when nothing arrives, by direction
+	random   *rand.Rand       // what is no fault: how long things take
 	faults   *faults
 	storage  storage
 	program  program.Program // that is deployed
@@ -210,7 +212,7 @@ func (w *World) step() {
 	if !ok {
 		w.fail(ByLiveness, "nothing will happen any more: %s", w.unsettled())
 	}
-	w.clock = max(w.clock, e.at)
+	w.advance(e.at)
 	if w.result.Events > eventsMax {
 		w.fail(ByLiveness, "%d events have happened, and it goes on: %s", eventsMax, w.unsettled())
 	}
@@ -222,12 +224,27 @@ func (w *World) step() {
 	if e.process != w.process {
 		return // it has died
 	}
+	if w.clock < e.process.paused {
+		e.at = e.process.paused
+		w.agenda.put(e)
+		return
+	}
 	w.result.Events++
 	if w.misfortune() {
 		return
 	}
 	e.do()
 	w.afterEvent()
+}
+
+// advance lets time pass.
+func (w *World) advance(to time.Duration) {
+	if to <= w.clock {
+		return
+	}
+	w.skew += time.Duration(w.drift * float64(to-w.clock))
+	w.skewMax = max(w.skewMax, w.skew)
+	w.clock = to
 }
 
 // afterEvent ends a process that died in the event.
@@ -242,6 +259,14 @@ func (w *World) afterEvent() {
 func (w *World) misfortune() (died bool) {
 	if w.faults.happen(FaultClockJump) {
 		w.jump()
+	}
+	if w.faults.happen(FaultDrift) {
+		w.driftAway()
+	}
+	if w.faults.happen(FaultPause) {
+		pause := time.Duration(w.faults.details().Int64N(int64(pauseMax)))
+		w.process.paused = w.clock + pause
+		w.trace.line(w.clock, "fault: the process stands still for %v", pause)
 	}
 	if w.faults.happen(FaultCheckpoint) {
 		w.process.tell(w.faults.details().IntN(w.config.Loops), inputCheckpoint)
@@ -286,12 +311,26 @@ func (w *World) jump() {
 	w.process.look()
 }
 
+const (
+	driftMax = 0.5              // fast clocks go half as fast again, slow ones half as fast
+	driftFor = 20 * time.Second // at most
+	pauseMax = 2 * time.Minute  // longer than any time within which somebody waits
+)
+
+// driftAway lets the node's clock go wrong for a while.
+func (w *World) driftAway() {
+	details := w.faults.details()
+	w.drift = driftMax * (2*details.Float64() - 1)
+	w.trace.line(w.clock, "fault: the clock drifts by %.3f", w.drift)
+	w.after(time.Duration(details.Int64N(int64(driftFor))), nil, func() { w.drift = 0 })
+}
+
 // becalm ends all faults. The clock, which may have been behind, is right.
 func (w *World) becalm() {
 	w.calm, w.faults.over = true, true
 	w.trace.line(w.clock, "no more faults")
 	w.storage.heal()
-	w.skew = w.skewMax
+	w.skew, w.drift, w.cuts = w.skewMax, 0, [2]time.Duration{}
 	if w.process != nil {
 		w.process.look()
 	}
