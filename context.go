@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-io/holdfast/client"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
 )
 
 // InvocationInfo describes the handler call that an Interceptor surrounds.
@@ -51,6 +52,8 @@ func (t *turn) Context() context.Context { return t.scope.live().context }
 
 // sends is what the contexts have that may change something.
 type sends struct{ scope *scope }
+
+func (s *sends) newID() string { return program.NewID(s.scope.live().context) }
 
 // canSend takes a message over.
 func (s *sends) canSend(r client.Request) {

@@ -10,7 +10,10 @@ import (
 
 // Sender may hand over messages that leave with the current turn. Only contexts
 // of handlers that may change something implement it; from outside, use Submit.
-type Sender interface{ canSend(client.Request) }
+type Sender interface {
+	canSend(client.Request)
+	newID() string
+}
 
 // Caller may wait for an answer. A turn cannot: it would hold its entity
 // meanwhile. Implemented by WorkflowContext and ClientContext only.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-io/holdfast/client"
 	"github.com/holdfast-io/holdfast/internal/msg"
+	"github.com/holdfast-io/holdfast/internal/program"
 	"github.com/holdfast-io/holdfast/internal/workflow"
 )
 
@@ -155,7 +156,7 @@ func (w Workflow[In, Out]) Submit(c *ClientContext, id string, in In, opts ...Se
 
 func (w Workflow[In, Out]) submit(c *ClientContext, id string, in *In, options func(*client.Request)) (run Invocation[Out], err error) {
 	if id == "" {
-		id = newID()
+		id = program.NewID(c)
 	}
 	r, err := w.request(id, in)
 	if err != nil {

@@ -2,8 +2,6 @@ package holdfast
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -216,20 +214,13 @@ func (c *WorkflowContext) fail(err error) { c.inner.Fail(err) }
 
 // idFor makes up an id where a run is begun without one.
 func idFor(s Sender, id string) string {
-	if id != "" {
-		return id
+	if id == "" {
+		return s.newID()
 	}
-	if c, ok := s.(*WorkflowContext); ok {
-		return c.NewID()
-	}
-	return newID()
+	return id
 }
 
-func newID() string {
-	var id [16]byte
-	rand.Read(id[:]) // never fails
-	return hex.EncodeToString(id[:])
-}
+func (c *WorkflowContext) newID() string { return c.NewID() }
 
 // Performer may run activities and wait for them. Implemented by WorkflowContext
 // and InitContext only.

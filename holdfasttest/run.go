@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,19 +32,24 @@ import (
 // protocol is not part of it.
 func Run(t testing.TB, app *holdfast.App, test func(w *World), opts ...Option) {
 	t.Helper()
-	if err := app.Validate(); err != nil {
-		t.Fatal(err)
-	}
 	r := &runner{t: t, app: app, test: test, options: options{seeds: seedsDefault}}
 	for _, o := range opts {
 		o(&r.options)
 	}
-	if err := checkFakes(app.Program(), r.options.fakes); err != nil {
-		t.Fatal(err)
+	for _, version := range append([]*holdfast.App{app}, r.options.upgrades...) {
+		if err := version.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkFakes(version.Program(), r.options.fakes); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if seed := os.Getenv(seedVariable); seed != "" {
 		r.repeat(seed)
 		return
+	}
+	if r.options.golden != "" {
+		r.golden()
 	}
 	for seed := uint64(1); seed <= uint64(r.options.seeds); seed++ {
 		r.seed(seed)
@@ -75,7 +81,25 @@ type options struct {
 	everywhere bool
 	memory     bool
 	fakes      []holdfast.Part
+	upgrades   []*holdfast.App
+	golden     string // file of a trace
 }
+
+// Upgrades deploys further versions of the app, one after the other: each comes with
+// a crash, at a moment that the seed chooses, or at the latest with the orderly
+// restart at the end. What the version before has begun goes on with the next, as in
+// production. A kind or workflow may have other handlers then, and aliases.
+func Upgrades(next ...*holdfast.App) Option {
+	return func(o *options) {
+		o.upgrades = append(o.upgrades, next...)
+		if o.rates[world.FaultUpgrade] < upgradeRate {
+			o.rates[world.FaultUpgrade] = upgradeRate
+		}
+	}
+}
+
+// upgradeRate lets most worlds be upgraded in their middle, also small ones.
+const upgradeRate = 0.005
 
 // Fakes runs activities that are bound here instead of those of the app, with what
 // surrounds them: timeouts, retries, lost attempts, crashes. A fake is bound as the
@@ -91,15 +115,22 @@ func Seeds(n int) Option { return func(o *options) { o.seeds = n } }
 // AllFaults lets everything go wrong that may: crashes and power cuts, at any
 // moment and in the middle of writes, failing syncs, a full, slow or stalled
 // disk, a clock that jumps, slow handlers, handlers of messages that panic, lost
-// and repeated requests, lost answers, workflows that have to be executed again
+// repeated and late requests, lost and late answers, a network that is cut in one
+// direction, a process that stands still, workflows that have to be executed again
 // from their journals. Clients repeat their requests, so most
 // faults only make answers late; after a minute without success a client is told
 // holdfast.ErrUnavailable.
-func AllFaults() Option { return func(o *options) { o.rates = world.AllFaults() } }
+func AllFaults() Option {
+	return func(o *options) {
+		upgrades := o.rates[world.FaultUpgrade]
+		o.rates = world.AllFaults()
+		o.rates[world.FaultUpgrade] = max(upgrades, o.rates[world.FaultUpgrade])
+	}
+}
 
 // CrashEverywhere simulates each seed again with a crash before each of its
 // events, or before as many of them as are feasible: a different choice for each
-// seed.
+// seed. With Upgrades it does the same with the first upgrade.
 func CrashEverywhere() Option { return func(o *options) { o.everywhere = true } }
 
 // InMemory keeps data in memory instead of on a simulated disk. It is twice as
@@ -227,7 +258,10 @@ func (r *runner) config(seed uint64) world.Config {
 
 // run lives through one world.
 func (r *runner) run(c world.Config) world.Result {
-	c.Program = withFakes(r.app.Program(), r.options.fakes)
+	c.Program, c.Upgrades = withFakes(r.app.Program(), r.options.fakes), nil
+	for _, next := range r.options.upgrades {
+		c.Upgrades = append(c.Upgrades, withFakes(next.Program(), r.options.fakes))
+	}
 	inner := world.New(c)
 	w := &World{world: inner, random: rand.New(rand.NewPCG(c.Seed, 1<<36))}
 	if r.test(w); w.clients == 0 {
@@ -250,11 +284,25 @@ func (r *runner) seed(seed uint64) {
 	if !r.options.everywhere {
 		return
 	}
+	r.crashEverywhere(c, world.FaultCrash, &result)
+	if len(r.options.upgrades) > 0 {
+		r.crashEverywhere(c, world.FaultUpgrade, &result)
+	}
+}
+
+// crashEverywhere lives through a world again and again, each time with a crash of a
+// kind before another of its events.
+func (r *runner) crashEverywhere(c world.Config, kind world.FaultKind, result *world.Result) {
+	r.t.Helper()
+	others := result.Faults
+	if kind == world.FaultUpgrade {
+		others = slices.DeleteFunc(slices.Clone(others), func(f world.Fault) bool { return f.Kind == kind })
+	}
 	runs := max(crashRunsMin, crashRunsMax/r.options.seeds)
 	stride := max(1, (result.CrashPoint+runs-1)/runs)
-	for point := 1 + int(seed)%stride; point <= result.CrashPoint; point += stride {
+	for point := 1 + int(c.Seed)%stride; point <= result.CrashPoint; point += stride {
 		crash := c
-		crash.Scheduled, crash.Only = true, append(result.Faults[:len(result.Faults):len(result.Faults)], world.Fault{Kind: world.FaultCrash, Number: point})
+		crash.Scheduled, crash.Only = true, append(slices.Clone(others), world.Fault{Kind: kind, Number: point})
 		if result := r.run(crash); result.Violation != "" {
 			r.fail(crash, result)
 		}

@@ -7,6 +7,7 @@ package holdfasttest_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -268,5 +269,42 @@ func TestAWorkflowThatIsNotTheSameTwiceIsFound(t *testing.T) {
 		if !strings.Contains(r.failure, want) {
 			t.Errorf("got %q, want %q in it", r.failure, want)
 		}
+	}
+}
+
+// Ids that are made up, by clients and by turns, are chances of the seed as well.
+func TestIDsAreThoseOfTheSeed(t *testing.T) {
+	ids := func() (list []string) {
+		runs := holdfast.NewWorkflow[holdfast.Void, string]("runs")
+		begin := holdfast.NewUpdate[holdfast.Void, holdfast.Void](holdfast.NewEntity[tally]("beginner"), "begin")
+		app := holdfast.NewApp("ids",
+			begin.Handle(func(ctx *holdfast.UpdateContext[tally], _ holdfast.Void) (holdfast.Void, error) {
+				runs.Send(ctx, "", holdfast.None)
+				return holdfast.None, nil
+			}),
+			runs.Handle(func(ctx *holdfast.WorkflowContext, _ holdfast.Void) (string, error) {
+				list = append(list, ctx.ID())
+				return ctx.NewID(), nil
+			}))
+		r := recorded(t, app, func(w *holdfasttest.World) {
+			w.Do(func(c *holdfast.ClientContext) {
+				for range 3 {
+					id, err := runs.Call(c, "", holdfast.None)
+					if err != nil {
+						w.Fatalf("%v", err)
+					}
+					list = append(list, id)
+					_, _ = begin.Call(c, "a", holdfast.None)
+				}
+			})
+		}, holdfasttest.Seeds(2))
+		if r.failure != "" {
+			t.Error(r.failure)
+		}
+		return list
+	}
+	first, again := ids(), ids()
+	if !slices.Equal(first, again) || len(slices.Compact(slices.Sorted(slices.Values(first)))) != len(first) || len(first) < 18 {
+		t.Errorf("got %v, and again %v", first, again)
 	}
 }

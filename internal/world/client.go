@@ -19,18 +19,20 @@ type Client struct {
 	Name   string
 	Random *rand.Rand // its own chances
 
-	world *World
-	conn  client.Conn
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-	done  bool
+	world   *World
+	context context.Context
+	conn    client.Conn
+	next    func() (struct{}, bool)
+	stop    func()
+	yield   func(struct{}) bool
+	done    bool
 }
 
 // Go adds a client. Its function begins when the world does.
 func (w *World) Go(name string, run func(*Client)) *Client {
 	number := uint64(len(w.clients))
 	c := &Client{Name: name, world: w, Random: rand.New(rand.NewPCG(w.config.Seed, 1<<34+number))}
+	c.context = program.WithRandom(ended{}, randomBytes{rand.New(rand.NewPCG(w.config.Seed, 1<<38+number))})
 	c.conn = ingress.NewConnWith(ingress.ConnConfig{
 		Door: door{c}, Now: w.Now, Sleep: c.sleep,
 		Sessions: client.NewSessionsFrom(randomBytes{rand.New(rand.NewPCG(w.config.Seed, 1<<35+number))}),
@@ -56,11 +58,11 @@ var errStopped = errors.New("the world has ended")
 func (c *Client) Conn() client.Conn { return c.conn }
 
 // Context is a context of the world: it never ends.
-func (c *Client) Context() context.Context { return ended{} }
+func (c *Client) Context() context.Context { return c.context }
 
 // Within is a context that ends after a virtual time.
 func (c *Client) Within(d time.Duration) context.Context {
-	return &until{world: c.world, deadline: c.world.clock + d}
+	return &until{Context: c.context, world: c.world, deadline: c.world.clock + d}
 }
 
 // Sleep lets virtual time pass.
@@ -69,7 +71,7 @@ func (c *Client) Sleep(d time.Duration) { c.sleep(ended{}, d) }
 // until is a context that ends at a virtual time. Nothing can wait for its end
 // but the world.
 type until struct {
-	ended
+	context.Context
 	world    *World
 	deadline time.Duration
 }

@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-io/holdfast/internal/marks"
@@ -36,6 +37,7 @@ type executors struct {
 func (e *executors) init(p *process, places *marks.Memory) {
 	e.process, e.marks, e.free = p, places, p.world.config.Executors
 	e.context = program.WithLogger(context.Background(), slog.New(slog.DiscardHandler))
+	e.context = program.WithRandom(e.context, randomBytes{rand.New(rand.NewPCG(p.world.config.Seed, 1<<37+uint64(p.number)))})
 }
 
 func (e *executors) submit(t partition.Turn) {
