@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/holdfast-io/holdfast/host"
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -120,7 +121,7 @@ func (l *log) Append(f *host.Frame) error {
 		l.hash.begin(*f) // beside the sync
 	}
 	at := l.offset
-	if l.offset+bytes+itemHeaderBytes <= current.bytes {
+	if l.offset+bytes+itemHeaderBytes <= current.bytes && !invariant.Sometimes(invariant.RollEarly) {
 		err = l.write(f, &current)
 	} else {
 		at, err = pageBytes, l.roll(f, &current)

@@ -165,7 +165,7 @@ func (c *consumed) add(n msg.Number) {
 // blocked returns the number that keeps the low mark down, or 0 if the numbers
 // above it are few.
 func (c *consumed) blocked() msg.Number {
-	if c.high-c.low < gapsMax {
+	if c.high-c.low < gapsMax && (c.high == c.low || !invariant.Sometimes(invariant.FewGaps)) {
 		return 0
 	}
 	return c.low + 1

@@ -102,7 +102,7 @@ func (p *Partition) stepAck(c *msg.Command) {
 		p.ackDue = p.now + msg.Time(p.config.Limits.AckAfter)
 	}
 	p.acks = append(p.acks, c.Ack)
-	if len(p.acks) >= gapsMax {
+	if len(p.acks) >= gapsMax || invariant.Sometimes(invariant.AckAlone) {
 		p.commit(p.record(msg.RecordAck))
 	}
 }
@@ -193,5 +193,8 @@ func (p *Partition) acceptInput(in *input, room *int) {
 }
 
 func (p *Partition) agedAt(in *input) msg.Time {
+	if invariant.Sometimes(invariant.AcceptAtOnce) {
+		return in.arrived
+	}
 	return in.arrived + msg.Time(p.config.Limits.AcceptAfter)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -191,8 +192,15 @@ func (s *served) names(mode msg.Mode) string {
 	return list(names)
 }
 
+// errRefused is why work is refused in simulations alone.
+var errRefused = errors.New("it is refused as a simulation wants it")
+
 func (i *Ingress) room() *msg.Error {
-	if err := i.config.Room(); err != nil {
+	err := i.config.Room()
+	if err == nil && invariant.Sometimes(invariant.RefuseWork) {
+		err = errRefused
+	}
+	if err != nil {
 		return msg.Errorf(msg.CodeResourceExhausted, msg.ClassExhausted, "no room for new work: %v; reads go on", err)
 	}
 	return nil

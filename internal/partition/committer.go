@@ -94,7 +94,9 @@ func NewCommitter(epoch msg.Epoch, last host.Frame, payloadMax int) *Committer {
 }
 
 // Reserve says whether n bytes may be appended.
-func (c *Committer) Reserve(n int) bool { return len(c.open)+n <= openBytesMax }
+func (c *Committer) Reserve(n int) bool {
+	return len(c.open)+n <= openBytesMax && (len(c.open) == 0 || !invariant.Sometimes(invariant.FillBuffer))
+}
 
 // Append adds a record and gives it its position. The record is copied.
 func (c *Committer) Append(now msg.Time, record []byte) msg.Position {
@@ -174,7 +176,7 @@ func (c *Committer) rest(now msg.Time) Work {
 // wait is how long the open buffer may wait for more.
 func (c *Committer) wait(now msg.Time) time.Duration {
 	switch {
-	case len(c.open) >= lazyBytes || c.left:
+	case len(c.open) >= lazyBytes || c.left || invariant.Sometimes(invariant.WriteAtOnce):
 		return 0
 	case c.wanted == 0:
 		return time.Duration(c.openSince-now) + lazyDelay

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"sync"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
 
@@ -59,7 +60,7 @@ func (c *cache) put(r *run) (kept bool, evicted []*run) {
 		}
 		evicted = append(evicted, c.remove(e))
 	}
-	if size > c.bytesMax {
+	if size > c.bytesMax || invariant.Sometimes(invariant.ForgetRun) {
 		return false, evicted
 	}
 	r.kept = size

@@ -41,6 +41,7 @@ const (
 	FaultDrift                        // the same: its clock goes too fast or too slowly for a while
 	FaultDelay                        // any request or answer is under way for seconds
 	FaultCut                          // any request: for a while nothing arrives in one of the two directions
+	FaultBuggify                      // at any invariant.Site, under the build tag invariants: something that is right and rare
 	FaultCount                        // number of kinds
 )
 
@@ -50,7 +51,7 @@ var faultNames = [FaultCount]string{
 	FaultStalledDisk: "stalled-disk", FaultClockJump: "clock-jump", FaultExecutor: "executor", FaultHang: "hang", FaultPanic: "panic",
 	FaultCallPanic: "call-panic", FaultLostRequest: "lost-request", FaultLostAnswer: "lost-answer",
 	FaultRepeat: "repeat", FaultVanish: "vanish", FaultEvict: "evict", FaultCheckpoint: "checkpoint", FaultFlush: "flush", FaultUpgrade: "upgrade", FaultFlip: "flip",
-	FaultPause: "pause", FaultDrift: "drift", FaultDelay: "delay", FaultCut: "cut",
+	FaultPause: "pause", FaultDrift: "drift", FaultDelay: "delay", FaultCut: "cut", FaultBuggify: "buggify",
 }
 
 // FaultKinds are all kinds.
@@ -81,7 +82,7 @@ func AllFaults() Rates {
 		FaultSync: 0.002, FaultFullDisk: 0.001, FaultSlowDisk: 0.01, FaultStalledDisk: 0.001,
 		FaultClockJump: 0.0005, FaultExecutor: 0.003, FaultPanic: 0.02, FaultLostRequest: 0.01, FaultLostAnswer: 0.02,
 		FaultRepeat: 0.03, FaultEvict: 0.05, FaultCheckpoint: 0.005, FaultFlush: 0.0005, FaultUpgrade: 0.001,
-		FaultPause: 0.0001, FaultDrift: 0.0002, FaultDelay: 0.005, FaultCut: 0.001,
+		FaultPause: 0.0001, FaultDrift: 0.0002, FaultDelay: 0.005, FaultCut: 0.001, FaultBuggify: 0.01,
 	}
 }
 

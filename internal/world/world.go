@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/holdfast-io/holdfast/internal/invariant"
 	"github.com/holdfast-io/holdfast/internal/msg"
 	"github.com/holdfast-io/holdfast/internal/program"
 )
@@ -112,7 +113,15 @@ func (w *World) Fail(format string, args ...any) { w.fail(ByClient, format, args
 // Run lets the world go on until everything has come to its end, or something
 // is wrong.
 func (w *World) Run() (result Result) {
+	invariant.Buggify(func(s invariant.Site) bool {
+		if !w.faults.happen(FaultBuggify) {
+			return false
+		}
+		w.trace.line(w.clock, "fault: %v", s)
+		return true
+	})
 	defer func() {
+		invariant.Buggify(nil)
 		w.stopClients()
 		w.forget()
 		result = w.result
