@@ -1,12 +1,14 @@
 package doctest
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -147,7 +149,7 @@ func TestShellCommandsOfTheDocumentsExist(t *testing.T) {
 func TestAMistakeInACommandIsFound(t *testing.T) {
 	s := newShell(t)
 	for _, text := range []string{
-		"frobnicate", "go frobnicate", "go run ./examples/missing", "go run ./internal/msg", "go test ./missing/...",
+		"frobnicate", "HOLDFAST_FROBNICATE=1 go test", "HOLDFAST_UPDATE=1 frobnicate", "go frobnicate", "go run ./examples/missing", "go run ./internal/msg", "go test ./missing/...",
 		"go vet -vettool=./frobnicate ./...",
 		"go get " + modulePath, "go mod edit -replace elsewhere=../holdfast",
 		"go run ./examples/counter serve --dada x", "holdfast frobnicate", "holdfast call --frobnicate", ".ci/walk",
@@ -166,8 +168,23 @@ func TestAMistakeInACommandIsFound(t *testing.T) {
 	}
 }
 
+// checkVariable says whether a variable of the environment is one of ours.
+func (s *shell) checkVariable(name string) error {
+	files, err := filepath.Glob(filepath.Join(s.root, "holdfasttest", "*.go"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(text), strconv.Quote(name)) {
+			return nil
+		}
+	}
+	return cmp.Or(err, fmt.Errorf("nothing reads the variable %s", name))
+}
+
 // check says what in a command does not exist.
 func (s *shell) check(words []string) error {
+	if name, _, set := strings.Cut(words[0], "="); set {
+		return cmp.Or(s.checkVariable(name), s.check(words[1:]))
+	}
 	switch words[0] {
 	case "mkdir", "cd":
 		return nil

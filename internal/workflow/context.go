@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime"
-	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -191,11 +190,7 @@ func (x *Context) Timer(due msg.Time) *Future {
 	case due <= r.now:
 		return Completed(nil)
 	}
-	w := wish{kind: msg.StepTimer, hash: hashing(nil).number(uint64(msg.StepTimer)).number(uint64(due)).sum()}
-	if !r.replaying {
-		w.name[0] = due.Std().Format(time.RFC3339Nano)
-	}
-	step, f := x.begin(r, w)
+	step, f := x.begin(r, wish{kind: msg.StepTimer, due: due, hash: hashing(nil).number(uint64(msg.StepTimer)).number(uint64(due)).sum()})
 	f.due = due
 	r.emit(func(o *msg.Outcome) { o.Remind = append(o.Remind, msg.Reminder{Name: timerName(step), Due: due}) })
 	return f

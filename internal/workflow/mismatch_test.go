@@ -47,7 +47,7 @@ func TestCodeThatAsksForSomethingElseIsParkedWithWhatAndWhere(t *testing.T) {
 		}, []string{"step 1 was recorded as call entity/e do with another input", "rig_test.go:", "for call entity/e do"}},
 		"another kind of step": {func(x *workflow.Context, _ string) (string, *msg.Error) {
 			return get(x, in(x, time.Minute)), nil
-		}, []string{"step 1 was recorded as call entity/e do", "rig_test.go:", "for timer"}},
+		}, []string{"step 1 was recorded as call entity/e do", "rig_test.go:", "for timer 20"}},
 		"one step more": {func(x *workflow.Context, _ string) (string, *msg.Error) {
 			both := call(x, "in")
 			activity(x, "more")

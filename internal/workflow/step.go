@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/holdfast-io/holdfast/internal/msg"
 )
@@ -44,10 +45,14 @@ func stepText(kind msg.StepKind, name string) string {
 type wish struct {
 	kind msg.StepKind
 	name [3]string // as in "kind/key handler"; the last two may be empty
+	due  msg.Time  // of a timer, which has no name
 	hash msg.Fingerprint
 }
 
 func (w *wish) text() string {
+	if w.kind == msg.StepTimer {
+		return w.due.Std().Format(time.RFC3339Nano)
+	}
 	text := w.name[0]
 	if w.name[1] != "" {
 		text += "/" + w.name[1]

@@ -73,7 +73,7 @@ func (w *World) send(c *call) {
 			w.arrive(&again, silent{})
 		})
 	}
-	if w.faults.happen(FaultVanish) {
+	if !c.client.Stays && w.faults.happen(FaultVanish) {
 		w.after(time.Duration(w.faults.details().Int64N(int64(5*time.Millisecond))), nil, func() { c.giveUp(errGone) })
 	}
 	if w.faults.happen(FaultCut) {

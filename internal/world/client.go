@@ -18,6 +18,7 @@ import (
 type Client struct {
 	Name   string
 	Random *rand.Rand // its own chances
+	Stays  bool       // it does not vanish while it waits
 
 	world   *World
 	context context.Context

@@ -44,8 +44,11 @@ type vigil struct {
 	must  []string // those that the last run has to hear
 }
 
-// insist asks until it is answered.
+// insist asks until it is answered. The client stays: what somebody has asked who
+// goes may come later than what is asked next.
 func insist(w *world.World, c *world.Client, what string, ask func() error) {
+	c.Stays = true
+	defer func() { c.Stays = false }()
 	for {
 		err := ask()
 		if err == nil {
