@@ -39,11 +39,14 @@ func describe(r *msg.Record) string {
 	if len(r.Finished) > 0 {
 		fmt.Fprintf(&b, ", finishes %v", r.Finished)
 	}
-	if len(r.Changes) > 0 {
-		fmt.Fprintf(&b, ", %d changes", len(r.Changes))
+	for i := range r.Changes {
+		describeChange(&b, &r.Changes[i])
 	}
 	for _, m := range r.Outbox {
-		fmt.Fprintf(&b, ", sends %s %s to %s", describeID(m.ID), m.Handler, m.Target)
+		fmt.Fprintf(&b, ", sends %s %s to %s %s", describeID(m.ID), m.Handler, m.Target, excerpt(m.Payload.Body))
+		if m.NotBefore > 0 {
+			fmt.Fprintf(&b, " not before %v", m.NotBefore.Std().Format("15:04:05.000"))
+		}
 	}
 	for _, id := range r.Acked {
 		fmt.Fprintf(&b, ", forgets %s", describeID(id))
@@ -61,6 +64,38 @@ func describe(r *msg.Record) string {
 		fmt.Fprintf(&b, ", attempt %d", r.Attempts[i].Count)
 	}
 	return b.String()
+}
+
+// describeChange says what a change does to the state of an entity.
+func describeChange(b *strings.Builder, c *msg.Change) {
+	switch c.Kind {
+	case msg.ChangeRoot:
+		fmt.Fprintf(b, ", state %s", excerpt(c.Value))
+	case msg.ChangePatch:
+		fmt.Fprintf(b, ", state from byte %d on %s in place of %d", c.Offset, excerpt(c.Value), c.Remove)
+	case msg.ChangeDelete:
+		b.WriteString(", deleted")
+	case msg.ChangeRemove:
+		fmt.Fprintf(b, ", no %s[%s]", c.Field, c.Key)
+	case msg.ChangeClear:
+		fmt.Fprintf(b, ", no %s", c.Field)
+	case msg.ChangePut:
+		fmt.Fprintf(b, ", %s[%s] %s", c.Field, c.Key, excerpt(c.Value))
+	case msg.ChangeAppend:
+		if fmt.Fprintf(b, ", one more in %s", c.Field); c.Field != msg.JournalField {
+			fmt.Fprintf(b, " %s", excerpt(c.Value))
+		}
+	}
+}
+
+// excerptMax is how much of a value is shown.
+const excerptMax = 80
+
+func excerpt(value []byte) string {
+	if len(value) <= excerptMax {
+		return strings.ToValidUTF8(string(value), "?")
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(value[:excerptMax]), "?"), len(value))
 }
 
 func describeID(id msg.MessageID) string {
