@@ -308,3 +308,17 @@ func TestIDsAreThoseOfTheSeed(t *testing.T) {
 		t.Errorf("got %v, and again %v", first, again)
 	}
 }
+
+// Runs begin by their schedules, in days that cost nothing, and once each.
+func TestSchedulesBeginInAWorld(t *testing.T) {
+	daily := holdfast.NewWorkflow[holdfast.Void, holdfast.Void]("daily")
+	app := holdfast.NewApp("daily", count.Handle(doCount), ask.Handle(doAsk), total.Handle(doTotal),
+		daily.Handle(func(ctx *holdfast.WorkflowContext, _ holdfast.Void) (holdfast.Void, error) {
+			_, err := count.Call(ctx, "a", holdfast.None)
+			return holdfast.None, err
+		}).Schedule("noon", holdfast.Cron("0 12 * * *"), holdfast.None))
+	holdfasttest.Run(t, app, func(w *holdfasttest.World) {
+		w.Do(func(c *holdfast.ClientContext) { w.Sleep(c, 10*24*time.Hour) })
+		w.Finally("every noon is counted", func(s holdfasttest.State) bool { return totalOf(s, "a") == 10 })
+	}, holdfasttest.Seeds(3), holdfasttest.Faults(holdfasttest.Crash, holdfasttest.PowerCut))
+}

@@ -102,7 +102,10 @@ func doRefuse(ctx *holdfast.UpdateContext[cell], e errand) (int, error) {
 }
 
 // register holds a value that clients replace: its history must have an order.
-type register struct{ Value string }
+type register struct {
+	Value    string
+	Migrated bool `json:",omitempty"` // by the second version
+}
 
 var (
 	registers = holdfast.NewEntity[register]("register")
@@ -213,7 +216,7 @@ func (o outside) parts() holdfast.Parts {
 		pay.Handle(doPay), credit.Handle(doCredit),
 		accounts.Options(holdfast.EntityOptions[account]{Initial: func(string) account { return account{Balance: gift} }}),
 		enter.Handle(doEnter), leave.Handle(doLeave), holdfast.On(rooms, rings, doRing),
-		stays.Handle(doStay).Locks(func(s stay) []holdfast.Ref { return refsOf(s.Rooms) }), vigils.Handle(doVigil), gateParts(), lampParts(), o.familyParts(),
+		stays.Handle(doStay).Locks(func(s stay) []holdfast.Ref { return refsOf(s.Rooms) }), vigils.Handle(doVigil), gateParts(), lampParts(), o.familyParts(), o.innParts(),
 		work.Handle(o.work, holdfast.Timeout(time.Second)), hurry.Handle(o.work, holdfast.Timeout(100*time.Millisecond), holdfast.Within(300*time.Millisecond)),
 		visit.Handle(doVisit), guests.Options(holdfast.EntityOptions[guest]{IdleTTL: guestTTL}),
 		scribble.Handle(doScribble), tick.Handle(doTick), erase.Handle(doErase),

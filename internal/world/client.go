@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/holdfast-io/holdfast/client"
@@ -27,6 +28,7 @@ type Client struct {
 	stop    func()
 	yield   func(struct{}) bool
 	done    bool
+	asleep  bool // by its own wish, for longer than it may wait for the node
 }
 
 // Go adds a client. Its function begins when the world does.
@@ -67,7 +69,11 @@ func (c *Client) Within(d time.Duration) context.Context {
 }
 
 // Sleep lets virtual time pass.
-func (c *Client) Sleep(d time.Duration) { c.sleep(ended{}, d) }
+func (c *Client) Sleep(d time.Duration) {
+	c.asleep = d > c.world.config.Bound
+	defer func() { c.asleep = false }()
+	c.sleep(ended{}, d)
+}
 
 // until is a context that ends at a virtual time. Nothing can wait for its end
 // but the world.
@@ -128,6 +134,11 @@ func (w *World) stopClients() {
 	for _, c := range w.clients {
 		c.stop()
 	}
+}
+
+// someSleep says whether a client lets much time pass, and so waits for nobody.
+func (w *World) someSleep() bool {
+	return slices.ContainsFunc(w.clients, func(c *Client) bool { return c.asleep })
 }
 
 func (w *World) clientsDone() bool {

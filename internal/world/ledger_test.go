@@ -78,6 +78,7 @@ func newWorldOf(do deed, c world.Config, clients, operations int) (*world.World,
 	w.Finally("every occasion was in all of its rooms, in one order", l.checkRooms)
 	w.Finally("what begins by a schedule begins once", checkChimes)
 	w.Finally("families say what they have done", l.checkFamilies)
+	w.Finally("inns are open", l.checkInns)
 	w.Finally("gates let through in order", l.checkGates)
 	w.Finally("every token is where it has to be", l.check)
 	return w, l
@@ -85,7 +86,11 @@ func newWorldOf(do deed, c world.Config, clients, operations int) (*world.World,
 
 // act does one random thing.
 func (l *ledger) act(w *world.World, c *world.Client, door *holdfast.ClientContext) {
-	switch n := c.Random.IntN(134); {
+	switch n := c.Random.IntN(142); {
+	case n >= 138:
+		l.beat(w, c, door)
+	case n >= 134:
+		l.inn(w, c, door)
 	case n >= 128:
 		l.family(w, c, door)
 	case n >= 124:

@@ -63,6 +63,7 @@ func versions(o outside) (first, second *holdfast.App) {
 			Schedule("once", holdfast.After(time.Second), ""))
 	second = holdfast.NewApp("world", holdfast.Version("2"), o.parts(), toll.Handle(doToll),
 		forward.Handle(doForward), flow.Handle(doFlowAndThank),
+		registers.Options(holdfast.EntityOptions[register]{Version: 2, Migrate: migrate}),
 		scratches.Options(holdfast.EntityOptions[scratch]{IdleTTL: guestTTL}),
 		chimes.Handle(doChime).
 			Schedule("pulse", holdfast.Every(2*time.Second), "").

@@ -174,7 +174,7 @@ func (w *World) live() {
 func (w *World) comeToRest() {
 	busy, hopesEnd := w.clock, time.Duration(0)
 	for rested := false; ; w.step() {
-		if rested {
+		if rested || w.someSleep() {
 			busy = w.clock
 		}
 		if rested = w.atRest(); rested && w.hopesHold() {

@@ -15,6 +15,7 @@ import (
 
 var (
 	seedsFlag      = flag.Int("seeds", 30, "how many worlds to run")
+	firstFlag      = flag.Uint64("first", 1, "the first of them")
 	seedFlag       = flag.Uint64("seed", 0, "run the world of this seed only")
 	onlyFlag       = flag.String("only", "", "faults that happen in the world of the seed, instead of those by chance, as in crash:17,sync:3; - is none")
 	operationsFlag = flag.Int("operations", 0, "how much clients do in the world of the seed; 0 is all")
@@ -88,7 +89,7 @@ func TestSeeds(t *testing.T) {
 	}
 	begun := time.Now()
 	var sum tally
-	for seed := uint64(1); seed <= uint64(*seedsFlag); seed++ {
+	for seed := *firstFlag; seed < *firstFlag+uint64(*seedsFlag); seed++ {
 		result := run(sorts(seed))
 		if result.Violation != "" {
 			t.Fatalf("seed %d: %s", seed, explain(seed, result))
