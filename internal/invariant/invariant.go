@@ -2,7 +2,8 @@
 //
 // Check is always on: it guards what would otherwise write wrong data, and a
 // violation stops the process. Enabled guards checks that cost too much for
-// production; it is true under the build tag "invariants".
+// production; it is true under the build tag "invariants". The same tag lets tests
+// plant bugs, see Mutant, and simulators make happen what rarely does, see Site.
 //
 // The package does not report faults of the world: those are errors.
 package invariant
