@@ -44,6 +44,9 @@ type vigil struct {
 	must  []string // those that the last run has to hear
 }
 
+// passing are the errors after which the same may be asked again.
+var passing = []error{holdfast.ErrUnavailable, holdfast.ErrCancelled, holdfast.ErrPanic, holdfast.ErrResourceExhausted}
+
 // insist asks until it is answered. The client stays: what somebody has asked who
 // goes may come later than what is asked next.
 func insist(w *world.World, c *world.Client, what string, ask func() error) {
@@ -54,7 +57,7 @@ func insist(w *world.World, c *world.Client, what string, ask func() error) {
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, holdfast.ErrUnavailable) && !errors.Is(err, holdfast.ErrCancelled) && !errors.Is(err, holdfast.ErrPanic) {
+		if !slices.ContainsFunc(passing, func(known error) bool { return errors.Is(err, known) }) {
 			w.Fail("%s: %v", what, err)
 		}
 		c.Sleep(repeatPause)
