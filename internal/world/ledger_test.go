@@ -243,13 +243,19 @@ func (l *ledger) seen(w *world.World, tokens []string) {
 	}
 }
 
-// checkAcked says whether tokens are there of which clients were told, also those
-// that come after a pause.
+// checkAcked says whether tokens are there of which clients were told, and those that
+// come of what is there, also after a pause.
 func (l *ledger) checkAcked(s world.State) error {
 	there := l.there(s)
 	for _, t := range l.entries {
-		if t.acked && there[t.name+" in "+t.cell] == 0 {
+		count := there[t.name+" in "+t.cell]
+		if t.acked && count == 0 {
 			return fmt.Errorf("token %s is not in %s", t.name, t.cell)
+		}
+		for _, next := range t.then {
+			if count > 0 && (t.acked || !t.chain) && there[next[0]+" in "+next[1]] == 0 {
+				return fmt.Errorf("token %s is not in %s", next[0], next[1])
+			}
 		}
 	}
 	return nil
