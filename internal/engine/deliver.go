@@ -139,13 +139,13 @@ func (l *agingList) remove(in *input) {
 	in.older, in.younger, in.aging = nil, nil, false
 }
 
-// oldestOf finds the oldest input of a channel, which has the lowest number.
+// oldestOf finds the oldest input of a channel, which has the lowest number; nil if
+// none waits.
 func (l *agingList) oldestOf(source msg.Partition) *input {
 	in := l.first
 	for in != nil && in.message.ID.Source != source {
 		in = in.younger
 	}
-	invariant.Check(in != nil, "nothing of partition %d waits", source)
 	return in
 }
 
@@ -160,9 +160,9 @@ func (p *Partition) acceptWaiting() {
 	room := acceptBytesMax
 	for room > 0 && len(p.blocked) > 0 {
 		source := p.blocked[len(p.blocked)-1]
-		if p.consumed[source].blocked() > 0 {
-			p.acceptInput(p.aging.oldestOf(source), &room)
-			continue
+		if in := p.aging.oldestOf(source); in != nil && p.consumed[source].blocked() > 0 {
+			p.acceptInput(in, &room)
+			continue // if none waits, it has not come again since a crash
 		}
 		p.blocked = p.blocked[:len(p.blocked)-1]
 		p.inlets[source].blocked = false

@@ -76,6 +76,59 @@ func TestMessageThatIsOvertakenByManyIsAccepted(t *testing.T) {
 	r.sameAfterReplay()
 }
 
+// After a crash, messages come one after the other, and something else may come
+// between them. That many were consumed above two that were not, and the first of
+// these is consumed now, does not mean that the second is here.
+func TestMessageThatWasOvertakenByManyMayNotHaveComeAgain(t *testing.T) {
+	r, from, to := twoPartitions(t, Limits{AcceptAfter: time.Hour})
+	r.program["go"] = sendTo("slow", to[0], to[1])
+	many := r.keysOn(1, gapsMax+10)[2:]
+	r.program["go2"] = sendTo("add", many...)
+	r.holding["slow"], r.holding["add"] = true, true
+	want(t, r.call(msg.Request{Target: ref(from), Handler: "go"}), "")
+	want(t, r.call(msg.Request{Target: ref(from), Handler: "go2"}), "")
+	for _, run := range append([]running(nil), r.runs...) { // before the next tick
+		if run.turn.Message.Handler == "add" {
+			r.finish(run)
+		}
+	}
+	if c := &r.partitions[1].consumed[0]; c.low != 0 || c.high < gapsMax+2 {
+		t.Fatalf("consumed is %d with numbers up to %d above it", c.low, c.high)
+	}
+
+	r.queue, r.runs = nil, nil
+	for n := range r.partitions {
+		r.partitions[n] = r.rebuild(msg.Partition(n))
+	}
+	r.out.Reset()
+	r.partitions[1].Recover(r.now, 1, nil, &r.out)
+	r.carry(r.partitions[1])
+	r.out.Reset()
+	r.partitions[0].Recover(r.now, 1, nil, &r.out)
+	r.carry(r.partitions[0])
+	first := r.queue[0]
+	r.queue = r.queue[1:]
+	r.stepOnly(first.to, first.command)
+	slow := r.runs[0]
+	r.runs = r.runs[1:]
+	r.finish(slow)
+	r.stepOnly(1, msg.Command{Kind: msg.CommandTick})
+	r.partitions[1].verify()
+
+	delete(r.holding, "add")
+	r.settle() // the second is here, and waits
+	r.program["go2"] = sendTo("add", many[0])
+	want(t, r.call(msg.Request{Target: ref(from), Handler: "go2"}), "") // is consumed, and the second accepted
+	if c := &r.partitions[1].consumed[0]; c.low != c.high {
+		t.Errorf("consumed is %d with numbers up to %d above it, want no gap", c.low, c.high)
+	}
+	r.release("slow")
+	if one, two := r.root(to[0]), r.root(to[1]); one != "1" || two != "1" {
+		t.Errorf("the counts are %q and %q, want 1 and 1", one, two)
+	}
+	r.sameAfterReplay()
+}
+
 // What waits long is accepted after AcceptAfter, in portions that bound what one
 // step writes.
 func TestMessagesThatWaitLongAreAcceptedInPortions(t *testing.T) {
