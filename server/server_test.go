@@ -419,6 +419,10 @@ func TestMetricsShowWhatHappened(t *testing.T) {
 	s.expect("POST", "/v1/entities/tally/a/add", "2000", 409, "")
 	s.expect("POST", "/v1/entities/tally/a/get", "", 200, "1")
 	_, text := s.ask("GET", "/metrics", "")
+	for begun := time.Now(); !strings.Contains(text, "\nholdfast_log_durable_lag_records 0") && time.Since(begun) < 10*time.Second; {
+		time.Sleep(10 * time.Millisecond) // what nobody waits for becomes durable
+		_, text = s.ask("GET", "/metrics", "")
+	}
 	for _, line := range []string{
 		`holdfast_http_requests_total{route="call",status="200"} 2`,
 		`holdfast_http_requests_total{route="call",status="409"} 1`,
