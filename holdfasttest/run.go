@@ -36,7 +36,10 @@ func Run(t testing.TB, app *holdfast.App, test func(w *World), opts ...Option) {
 	for _, o := range opts {
 		o(&r.options)
 	}
-	for _, version := range append([]*holdfast.App{app}, r.options.upgrades...) {
+	for n, version := range append([]*holdfast.App{app}, r.options.upgrades...) {
+		if version == nil {
+			t.Fatalf("version %d of the app is nil", n+1)
+		}
 		if err := version.Validate(); err != nil {
 			t.Fatal(err)
 		}

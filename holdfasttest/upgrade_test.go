@@ -67,8 +67,10 @@ func TestUpgradesAreDeployedWhileRunsGoOn(t *testing.T) {
 func TestAnUpgradeThatIsNotValid(t *testing.T) {
 	first := version("1", twiceOf(func(*holdfast.WorkflowContext) error { return nil }))
 	wrong := holdfast.NewApp("", count.Handle(doCount), count.Handle(doCount))
-	if r := recorded(t, first, runsTwice, holdfasttest.Upgrades(wrong)); !strings.Contains(r.failure, "count") {
-		t.Errorf("got %q", r.failure)
+	for want, next := range map[string]*holdfast.App{"count": wrong, "version 2 of the app is nil": nil} {
+		if r := recorded(t, first, runsTwice, holdfasttest.Upgrades(next)); !strings.Contains(r.failure, want) {
+			t.Errorf("got %q, want %q", r.failure, want)
+		}
 	}
 }
 
