@@ -67,6 +67,8 @@ func (a *actorTurn) run() error {
 		return a.told()
 	case HandlerSettled:
 		a.settled(string(a.t.Message.Payload.Body))
+	case HandlerEnded:
+		return a.ended()
 	case HandlerChange:
 		return a.changed()
 	case HandlerReminder:
@@ -181,6 +183,9 @@ const stateBytesMax = 1 << 10
 // enters that waits.
 func (a *actorTurn) leave(n int) {
 	a.state.clear(fieldSent + a.root.Active[n].Request)
+	for i := range a.root.Active[n].Ending {
+		respond(a.o, &a.root.Active[n].Ending[i], &remote.Result{Status: 200})
+	}
 	a.root.Active = slices.Delete(a.root.Active, n, n+1)
 }
 
@@ -444,6 +449,22 @@ func (a *actorTurn) settled(request string) {
 		return
 	}
 	a.o.Output = result(&remote.Result{Status: 200})
+}
+
+// ended answers when an invocation is not attempted any more: what it came to is
+// done then.
+func (a *actorTurn) ended() error {
+	var i remote.Invocation
+	if err := remote.Decode("Invocation", a.t.Message.Payload.Body, &i); err != nil {
+		return err
+	}
+	if n := a.root.Find(i.Request); n >= 0 && a.root.Active[n].Sequence == i.Sequence {
+		a.root.Active[n].Ending = append(a.root.Active[n].Ending, waiting(a.t))
+		a.o.Later = true
+		return nil
+	}
+	a.o.Output = result(&remote.Result{Status: 200})
+	return nil
 }
 
 // drain forgets who waits, and the subscriptions.

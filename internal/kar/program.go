@@ -28,6 +28,7 @@ const (
 	HandlerOperate     = "operate"     // Request: Result of the last of its sends, if that is a call
 	HandlerResult      = "result"      // Told
 	HandlerSettled     = "settled"     // name of a request: answered when none of its calls is under way
+	HandlerEnded       = "ended"       // Invocation: answered when it is not active
 	HandlerChange      = "change"      // Request: Answer with Counts
 	HandlerQuery       = "query"       // Query: Answer; reads
 	HandlerReminder    = "reminder"    // timer
@@ -86,7 +87,7 @@ func (p *Program) Describe() program.Description {
 	return program.Description{
 		App: "kar",
 		Kinds: []msg.Kind{
-			{Name: KindActor, Prompt: true, Handlers: updates(HandlerChange, HandlerDone, HandlerDrain, HandlerEvent, HandlerInvoke, HandlerOperate,
+			{Name: KindActor, Prompt: true, Handlers: updates(HandlerChange, HandlerDone, HandlerDrain, HandlerEnded, HandlerEvent, HandlerInvoke, HandlerOperate,
 				HandlerPurge, HandlerQuery, HandlerReminder, HandlerResult, HandlerSettled, HandlerTimeout)},
 			{Name: KindPromise, Prompt: true, Handlers: updates(HandlerAwait, HandlerBegin, HandlerExpire, HandlerPurge, HandlerResult)},
 			{Name: KindService, Prompt: true, Handlers: updates(HandlerDone, HandlerInvoke, HandlerOperate, HandlerPurge, HandlerResult, HandlerSettled)},

@@ -93,7 +93,7 @@ func TestSoMuchIsRememberedOfAnInvocation(t *testing.T) {
 
 // TestInputThatCannotBeReadIsAFault: it consumes nothing, and is visible.
 func TestInputThatCannotBeReadIsAFault(t *testing.T) {
-	for _, handler := range []string{kar.HandlerInvoke, kar.HandlerDone, kar.HandlerOperate, kar.HandlerResult, kar.HandlerChange, kar.HandlerEvent, kar.HandlerQuery, "frobnicate"} {
+	for _, handler := range []string{kar.HandlerInvoke, kar.HandlerDone, kar.HandlerOperate, kar.HandlerResult, kar.HandlerChange, kar.HandlerEnded, kar.HandlerEvent, kar.HandlerQuery, "frobnicate"} {
 		turn := turnOf(handler, msg.MessageCall, &remote.Actor{}, nil, fields{})
 		turn.Message.Payload.Body = []byte("\xff\xff\xff")
 		if o := kar.New(kar.Config{}).Turn(context.Background(), turn); !strings.Contains(o.Fault, handler) {

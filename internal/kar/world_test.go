@@ -46,6 +46,8 @@ const (
 	losesSends    bug = "what a completion sends is lost"
 	letsAllIn     bug = "the flow that holds an actor is not looked at"
 	forgetsWaiter bug = "who waits for a call is forgotten when another attempt asks"
+	endsEarly     bug = "who waits for the end of an invocation is told before it"
+	forgetsEnding bug = "who waits for the end of an invocation is not told"
 )
 
 // world is everything.
@@ -64,6 +66,7 @@ type world struct {
 	done    map[string]*attempt // attempts that are made, and their ends, by token and number
 	callers []*caller
 	asked   uint64
+	ending  int // that wait for the end of an invocation
 	crashes int
 	deaths  int
 }
@@ -105,7 +108,7 @@ func (w *world) fail(format string, arguments ...any) {
 func (w *world) restart() {
 	w.log = w.log[:w.durable+w.random.IntN(len(w.log)-w.durable+1)]
 	w.durable = len(w.log)
-	w.parcels, w.runs, w.held = nil, nil, nil
+	w.parcels, w.runs, w.held, w.ending = nil, nil, nil, 0
 	w.parts = nil
 	for n := range partitions {
 		p := engine.New(engine.Config{Partition: msg.Partition(n), Partitions: partitions, Kinds: w.program.Describe().Kinds})
@@ -304,6 +307,26 @@ func (a *attempt) add() {
 func (a *attempt) complete(tail *remote.Invocation) {
 	a.end = &remote.Completion{Request: a.given.Invocation.Request, Result: remote.Result{Status: 200, Body: []byte(strconv.Itoa(a.n))},
 		Tail: tail, Changes: a.changes, Sends: a.sends}
+	a.awaitEnd()
+}
+
+// awaitEnd waits until the server has taken what the invocation came to.
+func (a *attempt) awaitEnd() {
+	w := a.w
+	w.ending++
+	w.request(&msg.Request{Operation: msg.OperationCall, Target: a.task.Target, Handler: kar.HandlerEnded,
+		Payload: msg.Payload{Body: remote.Append(nil, &a.given.Invocation)}}, func(msg.Reply) {
+		w.ending--
+		var root remote.Actor
+		s := w.parts[a.p].State(a.task.Target)
+		if err := remote.Decode("Actor", s.Root.Body, &root); err != nil {
+			w.fail("%v", err)
+		}
+		i := &a.given.Invocation
+		if n := root.Find(i.Request); n >= 0 && root.Active[n].Sequence == i.Sequence {
+			w.fail("%s is said to have ended, and has not", i.Path)
+		}
+	})
 }
 
 // identify gives what is sent its name.
@@ -522,6 +545,13 @@ func (w *world) outcome(t *msg.Turn) *msg.Outcome {
 		o.Changes = slices.DeleteFunc(o.Changes, func(c msg.Change) bool { return c.Kind == msg.ChangePut && strings.HasPrefix(c.Field, "c:") })
 	case w.bug == losesSends && t.Message.Handler == kar.HandlerDone && len(o.Sends) > 1:
 		o.Sends = o.Sends[1:]
+	case w.bug == endsEarly && t.Message.Handler == kar.HandlerEnded:
+		o = &msg.Outcome{Run: t.Run, Output: msg.Payload{Body: remote.Append(nil, &remote.Result{Status: 200})}}
+	case w.bug == forgetsEnding && t.Message.Handler == kar.HandlerDone:
+		o.Replies = slices.DeleteFunc(o.Replies, func(r msg.LateReply) bool {
+			var result remote.Result
+			return remote.Decode("Result", r.Payload.Body, &result) == nil && len(result.Body) == 0
+		})
 	case w.bug == forgetsWaiter && t.Message.Handler == kar.HandlerResult:
 		o.Replies = nil
 	}
@@ -595,6 +625,9 @@ func live(seed uint64, planted bug) (w *world, wrong string) {
 			w.fail("%s waits for ever for %s", c.name, c.current.Path)
 		}
 	}
+	if w.ending > 0 {
+		w.fail("%d wait for ever for the end of an invocation", w.ending)
+	}
 	for _, id := range slices.Sorted(maps.Keys(want)) {
 		if got := w.count(id); got != want[id] {
 			w.fail("%s has counted %d, want %d", id, got, want[id])
@@ -619,7 +652,7 @@ func TestWorlds(t *testing.T) {
 }
 
 func TestPlantedBugsAreFound(t *testing.T) {
-	for _, planted := range []bug{forgetsSent, unsettled, writesAtOnce, asksAnew, losesSends, letsAllIn, forgetsWaiter} {
+	for _, planted := range []bug{forgetsSent, unsettled, writesAtOnce, asksAnew, losesSends, letsAllIn, forgetsWaiter, endsEarly, forgetsEnding} {
 		found := ""
 		for seed := uint64(0); seed < 200 && found == ""; seed++ {
 			_, found = live(seed, planted)

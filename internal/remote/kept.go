@@ -33,7 +33,8 @@ type Active struct {
 	Calls    uint32    // that are under way
 	Settling []Address // are told when no call is
 
-	SentBytes uint64 // of results of calls that were remembered, or not for lack of room
+	SentBytes uint64    // of results of calls that were remembered, or not for lack of room
+	Ending    []Address // are told when it is not attempted any more
 }
 
 // Sent is what is remembered of something that an invocation has sent.
@@ -95,6 +96,7 @@ func (a *Active) fields(v *visitor) {
 	number(v, 5, 32, &a.Calls)
 	repeated(v, 6, &a.Settling)
 	number(v, 7, 64, &a.SentBytes)
+	repeated(v, 8, &a.Ending)
 }
 
 func (s *Sent) fields(v *visitor) {

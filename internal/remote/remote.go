@@ -206,7 +206,8 @@ const (
 	RequestDrop                               // the quarantined request Name ends with an error
 	RequestPurge                              // everything of Target.App is forgotten
 	RequestDrain                              // what waits at actors of Target.App is forgotten, and its state kept
-	requestKindLast    = RequestDrain
+	RequestEnded                              // answered when Invocation, of which Target, Request and Sequence count, is not attempted any more
+	requestKindLast    = RequestEnded
 )
 
 // Request is one thing that a process asks of the server. Lane and Number make

@@ -16,13 +16,20 @@ import (
 // Fields above the line are guarded by Sidecar.mu.
 type actor struct {
 	target  remote.Target
-	active  bool       // the application has an instance
-	holders []*attempt // that run, in the order in which they entered
+	active  bool // the application has an instance
+	running int  // attempts
 	used    time.Time
 	// ----
 
 	entering sync.Mutex // held while the instance is made or unmade
 	state    hold
+}
+
+// actorOf is nil if no attempt of the actor has run here of late.
+func (s *Sidecar) actorOf(t remote.Target) *actor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.actors[t.Key()]
 }
 
 func (s *Sidecar) isActive(a *actor) bool {
@@ -37,24 +44,26 @@ func (s *Sidecar) setActive(a *actor, active bool) {
 	a.active = active
 }
 
-// held is the actor if an attempt of it runs here, and the attempt that entered
-// last.
-func (s *Sidecar) held(t remote.Target) (*actor, *attempt) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.actors[t.Key()]
-	if a == nil || len(a.holders) == 0 {
-		return nil, nil
+// enter begins the part of an attempt in the hold of its actor. The first one of a
+// flow has the state that came with it, if it is all, and nobody has changed it since.
+func (s *Sidecar) enter(a *attempt) {
+	h := &a.actor.state
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.holders = append(h.holders, a)
+	if a.first && !s.forgetRecent(a.actor.target) && a.Whole {
+		h.start(a.State)
 	}
-	return a, a.holders[len(a.holders)-1]
 }
 
-// leave ends the part of an attempt in the hold of its actor: what was changed so
+// leave ends an attempt, and its part in the hold of its actor: what was changed so
 // far leaves with the completion.
 func (s *Sidecar) leave(a *attempt, c *remote.Completion) {
 	h := &a.actor.state
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	a.end(c)
+	h.holders = slices.DeleteFunc(h.holders, func(other *attempt) bool { return other == a })
 	if c.Lost == "" {
 		c.Changes = h.takeAll()
 	} else {
@@ -62,13 +71,16 @@ func (s *Sidecar) leave(a *attempt, c *remote.Completion) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.actor.holders = slices.DeleteFunc(a.actor.holders, func(other *attempt) bool { return other == a })
+	a.actor.running--
 	a.actor.used = time.Now()
-	if len(a.actor.holders) == 0 {
+	if len(c.Changes)+len(c.Sends) > 0 {
+		s.recentOf(a.actor.target).addEnded(&a.Invocation)
+	}
+	if len(h.holders) == 0 {
 		h.forget()
 		h.pending = nil
 	}
-	if a.Invocation.Kind == remote.InvocationDelete && len(a.actor.holders) == 0 {
+	if a.Invocation.Kind == remote.InvocationDelete && a.actor.running == 0 {
 		delete(s.actors, a.actor.target.Key())
 	}
 }
@@ -90,7 +102,7 @@ func (s *Sidecar) collectActors(ctx context.Context, since time.Time) {
 	s.mu.Lock()
 	var idle []*actor
 	for _, a := range s.actors {
-		if len(a.holders) == 0 && a.used.Before(since) {
+		if a.running == 0 && a.used.Before(since) {
 			idle = append(idle, a)
 		}
 	}
@@ -108,7 +120,7 @@ func (s *Sidecar) collectActor(a *actor) {
 	a.entering.Lock()
 	defer a.entering.Unlock()
 	s.mu.Lock()
-	busy, active := len(a.holders) > 0, a.active
+	busy, active := a.running > 0, a.active
 	s.mu.Unlock()
 	if busy {
 		return
@@ -117,7 +129,7 @@ func (s *Sidecar) collectActor(a *actor) {
 		s.deactivate(a)
 	}
 	s.mu.Lock()
-	if len(a.holders) == 0 {
+	if a.running == 0 {
 		delete(s.actors, a.target.Key())
 	}
 	s.mu.Unlock()

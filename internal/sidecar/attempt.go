@@ -20,6 +20,7 @@ type attempt struct {
 	remote.Assignment
 	s     *Sidecar
 	actor *actor // nil: of a service
+	first bool   // of its flow: what others have come to before is with the server
 
 	mu    sync.Mutex
 	sends []remote.Outgoing          // that have not left
@@ -37,7 +38,8 @@ func (s *Sidecar) begin(a *remote.Assignment) *attempt {
 			s.actors[key] = &actor{target: a.Invocation.Target}
 		}
 		at.actor = s.actors[key]
-		at.actor.holders = append(at.actor.holders, at)
+		at.actor.running++
+		at.first = at.actor.running == 1
 	}
 	return at
 }
@@ -49,6 +51,9 @@ func (a *attempt) sessionText() string {
 
 // run makes the attempt, and says what it came to.
 func (a *attempt) run() {
+	if a.actor != nil {
+		a.s.enter(a)
+	}
 	var c *remote.Completion
 	switch {
 	case a.Invocation.Target.IsService():
@@ -61,16 +66,33 @@ func (a *attempt) run() {
 	if c == nil {
 		return // the application has ended: the session does, too
 	}
+	if a.actor != nil {
+		a.s.leave(a, c)
+	} else {
+		a.end(c)
+	}
+	a.s.completedAs(a, c)
+}
+
+// end lets nothing leave any more but the completion, and with it what has not
+// left.
+func (a *attempt) end(c *remote.Completion) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.ended = true
 	if c.Lost == "" {
 		c.Sends = a.take()
 	}
-	a.mu.Unlock()
-	if a.actor != nil {
-		a.s.leave(a, c)
+}
+
+// unsent are the changes that have not left.
+func (a *attempt) unsent() (changes []remote.Change) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for n := range a.sends {
+		changes = append(changes, a.sends[n].Changes...)
 	}
-	a.s.completedAs(a, c)
+	return changes
 }
 
 // take takes what has not left. It is called with mu held.

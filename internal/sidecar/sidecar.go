@@ -61,6 +61,7 @@ type Sidecar struct {
 	running   map[uint64]*attempt // the same, by token
 	completed map[uint64]*completed
 	actors    map[string]*actor   // by key
+	recent    map[string]*recent  // by key of the actor
 	promised  map[string]*attempt // promises that have not left, by name
 }
 
@@ -93,7 +94,7 @@ func New(c Config) (*Sidecar, error) {
 		config: c, name: "node-" + random(), listener: listener, base: "http://" + c.Application, metrics: newMetrics(),
 		shutdown: make(chan struct{}), stale: make(chan struct{}),
 		attempts: map[string]*attempt{}, running: map[uint64]*attempt{}, completed: map[uint64]*completed{},
-		actors: map[string]*actor{}, promised: map[string]*attempt{},
+		actors: map[string]*actor{}, recent: map[string]*recent{}, promised: map[string]*attempt{},
 	}
 	s.client = session.NewClient(session.ClientConfig{Server: c.Server, Handler: s, Logger: c.Logger, AwayMax: c.AwayMax})
 	if s.wires.address = c.Application; c.H2C {
@@ -190,9 +191,6 @@ func (s *Sidecar) Assigned(a *remote.Assignment) {
 		return
 	}
 	at := s.begin(a)
-	if a.Whole && at.actor != nil && len(at.actor.holders) == 1 {
-		at.actor.state.start(a.State)
-	}
 	go at.run()
 }
 
@@ -282,6 +280,11 @@ func (s *Sidecar) collect(ctx context.Context) {
 		for token, c := range s.completed {
 			if now.Sub(c.at) > completedFor {
 				delete(s.completed, token)
+			}
+		}
+		for key, r := range s.recent {
+			if now.Sub(r.at) > completedFor {
+				delete(s.recent, key)
 			}
 		}
 		s.mu.Unlock()

@@ -11,25 +11,86 @@ import (
 )
 
 // store is where state, reminders and subscriptions of one actor are read and
-// changed.
-type store interface {
-	entry(ctx context.Context, field, key string) (value []byte, found bool, err error)
-	entries(ctx context.Context, field string) ([]remote.Entry, error) // in the order of keys
-	all(ctx context.Context) ([]remote.Entry, error)                   // state only, in the order of fields and keys
-	change(ctx context.Context, changes ...remote.Change) (counts []uint64, err error)
+// changed: the hold of the actor if one of its attempts runs here, and the server if
+// not. Subscriptions are the server's in any case. Whatever it has acknowledged is
+// there for who uses it next.
+type store struct {
+	direct
+	subscriptions bool
 }
 
-// storeOf is the hold of an actor if one of its attempts runs here, and the
-// server if not. Subscriptions are the server's in any case.
-func (s *Sidecar) storeOf(t remote.Target, field string) store {
-	d := direct{s, t}
-	if field == remote.FieldSubscriptions {
-		return d
+func (s *Sidecar) storeOf(t remote.Target, field string) *store {
+	return &store{direct{s, t}, field == remote.FieldSubscriptions}
+}
+
+// hold gives the hold of the actor, locked, if an attempt of it runs here. If it
+// gives none, the server has everything.
+func (p *store) hold(ctx context.Context) (*held, error) {
+	if p.subscriptions {
+		return nil, nil
 	}
-	if a, at := s.held(t); a != nil {
-		return &held{direct: d, hold: &a.state, attempt: at}
+	if a := p.s.actorOf(p.target); a != nil {
+		h := &a.state
+		h.mu.Lock()
+		if n := len(h.holders); n > 0 {
+			return &held{p.direct, h, h.holders[n-1]}, nil
+		}
+		h.mu.Unlock()
 	}
-	return d
+	return nil, p.s.settle(ctx, p.target)
+}
+
+func (p *store) entry(ctx context.Context, field, key string) (value []byte, found bool, err error) {
+	h, err := p.hold(ctx)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case h == nil:
+		return p.direct.entry(ctx, field, key)
+	}
+	defer h.hold.mu.Unlock()
+	return h.entry(ctx, field, key)
+}
+
+// entries are in the order of keys.
+func (p *store) entries(ctx context.Context, field string) ([]remote.Entry, error) {
+	h, err := p.hold(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case h == nil:
+		return p.direct.entries(ctx, field)
+	}
+	defer h.hold.mu.Unlock()
+	return h.entries(ctx, field)
+}
+
+// all is state only, in the order of fields and keys.
+func (p *store) all(ctx context.Context) ([]remote.Entry, error) {
+	h, err := p.hold(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case h == nil:
+		return p.direct.all(ctx)
+	}
+	defer h.hold.mu.Unlock()
+	return h.all(ctx)
+}
+
+func (p *store) change(ctx context.Context, changes ...remote.Change) (counts []uint64, err error) {
+	h, err := p.hold(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case h == nil:
+		if counts, err = p.direct.change(ctx, changes...); err == nil && !p.subscriptions {
+			p.s.changed(p.target)
+		}
+		return counts, err
+	}
+	defer h.hold.mu.Unlock()
+	return h.change(ctx, changes...)
 }
 
 // direct is the server.
@@ -95,6 +156,7 @@ func (d direct) change(ctx context.Context, changes ...remote.Change) ([]uint64,
 // them entered. What was read stays as it was read until the hold ends.
 type hold struct {
 	mu      sync.Mutex
+	holders []*attempt                    // in the order in which they entered
 	known   map[string]map[string]*[]byte // by field and key; nil: there is none
 	whole   map[string]bool               // fields of which everything is known
 	state   bool                          // all state is known
@@ -120,13 +182,23 @@ func (h *hold) takeAll() (changes []remote.Change) {
 // changed stays.
 func (h *hold) drop(a *attempt) {
 	h.pending = slices.DeleteFunc(h.pending, func(c pendingChange) bool { return c.by == a })
+	h.refresh()
+}
+
+// refresh lets everything be read again but what has changed here.
+func (h *hold) refresh() {
 	h.forget()
 	for n := range h.pending {
 		h.replay(&h.pending[n].Change)
 	}
+	for _, a := range h.holders {
+		for _, c := range a.unsent() {
+			h.replay(&c)
+		}
+	}
 }
 
-// replay makes a change of the state in what is known, of which nothing is asked.
+// replay makes a change in what is known, of which nothing is asked.
 func (h *hold) replay(c *remote.Change) {
 	switch c.Kind {
 	case remote.ChangePut:
@@ -150,8 +222,6 @@ func (h *hold) forget() {
 
 // start begins a hold with all state that the actor has.
 func (h *hold) start(entries []remote.Entry) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for n := range entries {
 		h.field(entries[n].Field)[entries[n].Key] = &entries[n].Value
 	}
@@ -170,15 +240,14 @@ func (h *hold) field(name string) map[string]*[]byte {
 
 func (h *hold) isWhole(field string) bool { return h.whole[field] || h.state && remote.IsState(field) }
 
-// held is an actor that is held here.
+// held is an actor that is held here. Its methods are called with hold.mu held.
 type held struct {
 	direct
 	hold    *hold
 	attempt *attempt
 }
 
-// lookup finds an entry. It is called with hold.mu held.
-func (s *held) lookup(ctx context.Context, field, key string) ([]byte, bool, error) {
+func (s *held) entry(ctx context.Context, field, key string) ([]byte, bool, error) {
 	m := s.hold.field(field)
 	if value, known := m[key]; known {
 		if value == nil {
@@ -200,13 +269,7 @@ func (s *held) lookup(ctx context.Context, field, key string) ([]byte, bool, err
 	return value, found, nil
 }
 
-func (s *held) entry(ctx context.Context, field, key string) ([]byte, bool, error) {
-	s.hold.mu.Lock()
-	defer s.hold.mu.Unlock()
-	return s.lookup(ctx, field, key)
-}
-
-// load makes everything of a field known. It is called with hold.mu held.
+// load makes everything of a field known.
 func (s *held) load(ctx context.Context, field string) error {
 	if s.hold.isWhole(field) {
 		return nil
@@ -244,15 +307,13 @@ func (h *hold) list(field string) (entries []remote.Entry) {
 }
 
 func (s *held) entries(ctx context.Context, field string) ([]remote.Entry, error) {
-	s.hold.mu.Lock()
-	defer s.hold.mu.Unlock()
 	if err := s.load(ctx, field); err != nil {
 		return nil, err
 	}
 	return s.hold.list(field), nil
 }
 
-// loadAll makes all state known. It is called with hold.mu held.
+// loadAll makes all state known.
 func (s *held) loadAll(ctx context.Context) error {
 	if s.hold.state {
 		return nil
@@ -267,8 +328,6 @@ func (s *held) loadAll(ctx context.Context) error {
 }
 
 func (s *held) all(ctx context.Context) (entries []remote.Entry, err error) {
-	s.hold.mu.Lock()
-	defer s.hold.mu.Unlock()
 	if err := s.loadAll(ctx); err != nil {
 		return nil, err
 	}
@@ -289,8 +348,6 @@ func (h *hold) stateFields() (names []string) {
 }
 
 func (s *held) change(ctx context.Context, changes ...remote.Change) (counts []uint64, err error) {
-	s.hold.mu.Lock()
-	defer s.hold.mu.Unlock()
 	for n := range changes {
 		count, err := s.apply(ctx, &changes[n])
 		if err != nil {
@@ -312,7 +369,7 @@ func (s *held) apply(ctx context.Context, c *remote.Change) (count uint64, err e
 	h := s.hold
 	switch c.Kind {
 	case remote.ChangePut, remote.ChangeRemove:
-		_, found, err := s.lookup(ctx, c.Field, c.Key)
+		_, found, err := s.entry(ctx, c.Field, c.Key)
 		if err != nil {
 			return 0, err
 		}

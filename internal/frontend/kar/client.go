@@ -175,13 +175,16 @@ func (c *client) requested(r *remote.Request) {
 	q := &msg.Request{Operation: msg.OperationCall, Payload: msg.Payload{ContentType: kar.ContentType}}
 	mutates := true
 	switch r.Kind {
-	case remote.RequestInvoke:
+	case remote.RequestInvoke, remote.RequestEnded:
 		if r.Invocation == nil {
 			c.answer(r, &remote.Answer{Result: remote.Failed(400, "an invocation is missing")})
 			return
 		}
 		q.Target, q.Handler = kar.RefOf(r.Invocation), kar.HandlerInvoke
-		if r.Invocation.Kind == remote.InvocationPromise {
+		switch {
+		case r.Kind == remote.RequestEnded:
+			q.Handler = kar.HandlerEnded
+		case r.Invocation.Kind == remote.InvocationPromise:
 			q.Handler = kar.HandlerBegin
 		}
 		q.Payload.Body = remote.Append(nil, r.Invocation)
@@ -301,7 +304,7 @@ func (c *client) answerReply(r *remote.Request, reply msg.Reply) {
 	switch {
 	case reply.Err != nil:
 		a.Result = failedResult(reply.Err)
-	case slices.Contains([]remote.RequestKind{remote.RequestInvoke, remote.RequestOperate, remote.RequestAwait}, r.Kind):
+	case slices.Contains([]remote.RequestKind{remote.RequestInvoke, remote.RequestOperate, remote.RequestAwait, remote.RequestEnded}, r.Kind):
 		err = remote.Decode("Result", reply.Payload.Body, &a.Result)
 	default:
 		err = remote.Decode("Answer", reply.Payload.Body, a)
