@@ -68,7 +68,7 @@ func (s *Sidecar) settle(ctx context.Context, t remote.Target) error {
 		if !ok {
 			return nil
 		}
-		if _, err := s.client.Ask(ctx, &remote.Request{Kind: remote.RequestEnded, Invocation: &i}); err != nil {
+		if _, err := (direct{s, t}).ask(ctx, &remote.Request{Kind: remote.RequestEnded, Invocation: &i}); err != nil {
 			return err
 		}
 		s.settled(&i)
