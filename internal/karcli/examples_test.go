@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // Goal: the examples do what their READMEs say. Method: the commands of a README
@@ -128,7 +128,17 @@ func (r *readme) waitFor(line string) {
 		})
 		return
 	}
-	time.Sleep(500 * time.Millisecond) // calls wait for the application; only its REST interface must be there
+	if !strings.Contains(line, " -runtime_port ") {
+		return // calls wait for the application
+	}
+	eventually(r.t, "the REST interface is there", func() bool {
+		conn, err := net.Dial("tcp", r.replace.Replace("127.0.0.1:3500"))
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
 }
 
 // compare wants the lines at the end of what came out, without the times that the
