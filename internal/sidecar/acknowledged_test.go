@@ -59,4 +59,5 @@ func TestWhatIsAcknowledgedWhileAMethodEndsIsThere(t *testing.T) {
 		want(t, p.ask("PUT", state, "1"), 201, "", "")
 		want(t, p.ask("GET", state, ""), 200, "application/json", "1")
 	}
+	want(t, p.invoke("door", "touch", "[]"), 200, actorJSON, value(301)) // none runs any more
 }
